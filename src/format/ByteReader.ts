@@ -4,6 +4,9 @@
  */
 import { fail, type FormatName } from "./FormatError.ts"
 
+/** High half of the largest u64 that a JavaScript number holds exactly. */
+const MAX_SAFE_HIGH = 0x1f_ffff
+
 export class ByteReader {
   readonly format: FormatName
   readonly bytes: Uint8Array
@@ -61,10 +64,24 @@ export class ByteReader {
 
   /** A u64 that must be exactly representable as a JavaScript number. */
   size(what: string): number {
-    const at = this.offset
-    const value = this.u64(what)
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) this.fail(`${what} below 2^53`, String(value), at)
-    return Number(value)
+    const start = this.#take(8, what)
+    const high = this.#view.getUint32(start + 4, true)
+    if (high > MAX_SAFE_HIGH) {
+      const found = this.#view.getBigUint64(start, true)
+      this.fail(`${what} below 2^53`, String(found), this.base + start)
+    }
+    return high * 0x1_0000_0000 + this.#view.getUint32(start, true)
+  }
+
+  /** An i64 that must be exactly representable as a JavaScript number. */
+  integer(what: string): number {
+    const start = this.#take(8, what)
+    const value = this.#view.getInt32(start + 4, true) * 0x1_0000_0000 + this.#view.getUint32(start, true)
+    if (!Number.isSafeInteger(value)) {
+      const found = this.#view.getBigInt64(start, true)
+      this.fail(`${what} between -2^53 and 2^53`, String(found), this.base + start)
+    }
+    return value
   }
 
   /** A view (no copy) of the next `count` bytes. */

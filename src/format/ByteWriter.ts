@@ -3,6 +3,7 @@ export class ByteWriter {
   #bytes: Uint8Array
   #view: DataView
   #length = 0
+  #drainedBytes = 0
 
   constructor(initialCapacityBytes = 256) {
     this.#bytes = new Uint8Array(initialCapacityBytes)
@@ -11,6 +12,11 @@ export class ByteWriter {
 
   get length(): number {
     return this.#length
+  }
+
+  /** Bytes since the beginning of the stream: drained, passed by and still here. */
+  get position(): number {
+    return this.#drainedBytes + this.#length
   }
 
   #reserve(count: number): number {
@@ -37,13 +43,29 @@ export class ByteWriter {
   }
 
   u64(value: bigint | number): this {
-    this.#view.setBigUint64(this.#reserve(8), BigInt(value), true)
+    if (typeof value === "number") return this.#safeInteger(value)
+    this.#view.setBigUint64(this.#reserve(8), value, true)
     return this
   }
 
   i64(value: bigint | number): this {
-    this.#view.setBigInt64(this.#reserve(8), BigInt(value), true)
+    if (typeof value === "number") return this.#safeInteger(value)
+    this.#view.setBigInt64(this.#reserve(8), value, true)
     return this
+  }
+
+  /** A u64 given as its two halves, for ids and hashes that must not go through a bigint. */
+  u64Halves(low: number, high: number): this {
+    const start = this.#reserve(8)
+    this.#view.setUint32(start, low, true)
+    this.#view.setUint32(start + 4, high, true)
+    return this
+  }
+
+  /** Two's complement of an exact integer: the setters take each half modulo 2^32. */
+  #safeInteger(value: number): this {
+    if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is not an exact integer`)
+    return this.u64Halves(value, Math.floor(value / 0x1_0000_0000))
   }
 
   bytes(value: Uint8Array): this {
@@ -64,6 +86,26 @@ export class ByteWriter {
   /** What was written so far: a view that the next write may invalidate. */
   view(): Uint8Array {
     return this.#bytes.subarray(0, this.#length)
+  }
+
+  /** Forgets what was written after the buffer had `length` bytes. */
+  rewind(length: number): void {
+    if (length > this.#length) throw new RangeError(`cannot rewind from ${this.#length} to ${length}`)
+    this.#length = length
+  }
+
+  /** Hands out what was written since the last drain, as bytes of its own, and goes on behind it. */
+  drain(): Uint8Array {
+    const drained = this.finish()
+    this.#drainedBytes += this.#length
+    this.#length = 0
+    return drained
+  }
+
+  /** Counts bytes of the stream that its owner wrote past this buffer; what came before must be drained. */
+  passBy(count: number): void {
+    if (this.#length !== 0) throw new Error(`${this.#length} bytes must be drained before others pass by`)
+    this.#drainedBytes += count
   }
 
   /** What was written, as bytes of its own. */

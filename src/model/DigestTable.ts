@@ -1,0 +1,251 @@
+/**
+ * A set of digests in their raw form, with an optional 32-bit number for each: open addressing with linear probing
+ * over typed arrays. It is for millions of digests, where a `Set` of hex texts costs twenty times as much.
+ *
+ * Invariants: at most 5/8 of the slots are taken; a slot is taken exactly when its tag is not 0; between the slot a
+ * digest hashes to and the slot it is in there is no free one (deleting moves later digests back to keep it so).
+ *
+ * Digests come from indexes that anybody may have written, so they are not taken to be spread evenly: the slot comes
+ * from two multilinear hashes with 32 multipliers drawn from the seed. Whoever does not know the seed cannot do
+ * better than chance at making digests collide.
+ */
+import * as Digest from "./Digest.ts"
+
+const wordsPerDigest = 8
+
+const slotCountMin = 16
+
+/** Slots are a power of two, and with 2^30 of them the words of the digests fill the largest typed array. */
+const slotCountMax = 2 ** 30
+
+const defaultSeed = 0x9e37_79b9
+
+/** Multipliers from a seed: a counter through an avalanche function, odd so that no input bit is lost. */
+const makeMultipliers = (seed: number): Uint32Array => {
+  const multipliers = new Uint32Array(4 * wordsPerDigest)
+  let state = seed | 0
+  for (let index = 0; index < multipliers.length; index++) {
+    state = (state + 0x6d2b_79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 16), 0x21f0_aaad)
+    mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a_2d97)
+    multipliers[index] = (mixed ^ (mixed >>> 15)) | 1
+  }
+  return multipliers
+}
+
+const slotCountFor = (digestCount: number): number => {
+  let slotCount = slotCountMin
+  while (slotCount * 5 < digestCount * 8) slotCount *= 2
+  if (slotCount > slotCountMax) throw new RangeError(`${digestCount} digests do not fit into one table`)
+  return slotCount
+}
+
+export class DigestTable {
+  readonly #multipliers: Uint32Array
+  /** The digest that is looked up at the moment, as words. */
+  readonly #wanted = new Uint32Array(wordsPerDigest)
+  /** 0 for a free slot, otherwise 1 to 255 out of the hash: most misses end here without touching the digest. */
+  #tags: Uint8Array
+  #words: Uint32Array
+  /** Allocated by the first `set`. */
+  #values: Uint32Array | undefined
+  #mask: number
+  #size = 0
+
+  /** `seed` is any 32-bit number; a random one protects against digests made to collide. */
+  constructor(expectedCount = 0, seed: number = defaultSeed) {
+    const slotCount = slotCountFor(expectedCount)
+    this.#multipliers = makeMultipliers(seed)
+    this.#tags = new Uint8Array(slotCount)
+    this.#words = new Uint32Array(slotCount * wordsPerDigest)
+    this.#mask = slotCount - 1
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Adds the 32 bytes at `offset`; true when they were not there yet. */
+  add(bytes: Uint8Array, offset = 0): boolean {
+    const hash = this.#load(bytes, offset)
+    return this.#find(hash) < 0 && this.#insert(hash) >= 0
+  }
+
+  has(bytes: Uint8Array, offset = 0): boolean {
+    return this.#find(this.#load(bytes, offset)) >= 0
+  }
+
+  /** True when the digest was there. */
+  delete(bytes: Uint8Array, offset = 0): boolean {
+    const slot = this.#find(this.#load(bytes, offset))
+    if (slot < 0) return false
+    this.#free(slot)
+    return true
+  }
+
+  /** Adds the digest when needed and gives it a number from 0 to 2^32 - 1. */
+  set(bytes: Uint8Array, offset: number, value: number): void {
+    const hash = this.#load(bytes, offset)
+    const found = this.#find(hash)
+    const slot = found < 0 ? this.#insert(hash) : found
+    this.#values ??= new Uint32Array(this.#tags.length)
+    this.#values[slot] = value
+  }
+
+  /** The digest's number: undefined when the digest is not there, 0 when it never got one. */
+  get(bytes: Uint8Array, offset = 0): number | undefined {
+    const slot = this.#find(this.#load(bytes, offset))
+    if (slot < 0) return undefined
+    return this.#values === undefined ? 0 : this.#values[slot]
+  }
+
+  addDigest(digest: Digest.Digest): boolean {
+    return this.add(Digest.toBytes(digest))
+  }
+
+  hasDigest(digest: Digest.Digest): boolean {
+    return this.has(Digest.toBytes(digest))
+  }
+
+  /** Every digest with its number, in no particular order. The table must not be changed meanwhile. */
+  *entries(): IterableIterator<readonly [digest: Digest.Digest, value: number]> {
+    const bytes = new Uint8Array(Digest.lengthBytes)
+    for (let slot = 0; slot < this.#tags.length; slot++) {
+      if (this.#tags[slot] === 0) continue
+      this.#store(slot, bytes, 0)
+      yield [Digest.fromBytes(bytes), this.#values?.[slot] ?? 0]
+    }
+  }
+
+  /** All digests, 32 bytes each, in no particular order. */
+  toBytes(): Uint8Array {
+    const bytes = new Uint8Array(this.#size * Digest.lengthBytes)
+    let offset = 0
+    for (let slot = 0; slot < this.#tags.length; slot++) {
+      if (this.#tags[slot] === 0) continue
+      this.#store(slot, bytes, offset)
+      offset += Digest.lengthBytes
+    }
+    return bytes
+  }
+
+  #store(slot: number, bytes: Uint8Array, offset: number): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset)
+    for (let index = 0; index < wordsPerDigest; index++) {
+      view.setUint32(offset + index * 4, this.#words[slot * wordsPerDigest + index] ?? 0, true)
+    }
+  }
+
+  /** Makes the bytes the wanted digest and returns its hash. */
+  #load(bytes: Uint8Array, offset: number): number {
+    if (offset < 0 || offset + Digest.lengthBytes > bytes.length) {
+      throw new RangeError(
+        `a digest needs ${Digest.lengthBytes} bytes at ${offset}, there are ${bytes.length}`
+      )
+    }
+    const wanted = this.#wanted
+    for (let index = 0; index < wordsPerDigest; index++) {
+      const at = offset + index * 4
+      wanted[index] = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+    }
+    return this.#hash(wanted, 0)
+  }
+
+  /**
+   * The upper halves of two sums of 16-bit pieces times random 32-bit numbers: for two different digests each half
+   * is equal with a chance of 2^-16. The last two lines spread neighbouring sums over the table.
+   */
+  #hash(words: Uint32Array, start: number): number {
+    const multipliers = this.#multipliers
+    let first = 0
+    let second = 0
+    for (let index = 0; index < wordsPerDigest; index++) {
+      const word = words[start + index]!
+      const low = word & 0xffff
+      const high = word >>> 16
+      const at = index * 4
+      first = (first + Math.imul(low, multipliers[at]!) + Math.imul(high, multipliers[at + 1]!)) | 0
+      second = (second + Math.imul(low, multipliers[at + 2]!) + Math.imul(high, multipliers[at + 3]!)) | 0
+    }
+    const mixed = Math.imul((first & 0xffff_0000) | (second >>> 16), 0x9e37_79b1)
+    return (mixed ^ (mixed >>> 15)) >>> 0
+  }
+
+  /** The slot of the wanted digest, or -1. */
+  #find(hash: number): number {
+    const tags = this.#tags
+    const tag = tagOf(hash)
+    for (let slot = hash & this.#mask; ; slot = (slot + 1) & this.#mask) {
+      const found = tags[slot]
+      if (found === 0) return -1
+      if (found === tag && this.#isWanted(slot)) return slot
+    }
+  }
+
+  #isWanted(slot: number): boolean {
+    const start = slot * wordsPerDigest
+    for (let index = 0; index < wordsPerDigest; index++) {
+      if (this.#words[start + index] !== this.#wanted[index]) return false
+    }
+    return true
+  }
+
+  /** Puts the wanted digest, which must be new, into a free slot. */
+  #insert(hash: number): number {
+    if ((this.#size + 1) * 8 > this.#tags.length * 5) this.#grow()
+    const slot = this.#freeSlot(hash)
+    this.#tags[slot] = tagOf(hash)
+    this.#words.set(this.#wanted, slot * wordsPerDigest)
+    this.#size++
+    return slot
+  }
+
+  #freeSlot(hash: number): number {
+    let slot = hash & this.#mask
+    while (this.#tags[slot] !== 0) slot = (slot + 1) & this.#mask
+    return slot
+  }
+
+  #grow(): void {
+    const slotCount = slotCountFor(this.#tags.length)
+    const tags = this.#tags
+    const words = this.#words
+    const values = this.#values
+    this.#tags = new Uint8Array(slotCount)
+    this.#words = new Uint32Array(slotCount * wordsPerDigest)
+    if (values !== undefined) this.#values = new Uint32Array(slotCount)
+    this.#mask = slotCount - 1
+    for (let old = 0; old < tags.length; old++) {
+      const tag = tags[old]!
+      if (tag === 0) continue
+      const start = old * wordsPerDigest
+      const slot = this.#freeSlot(this.#hash(words, start))
+      this.#tags[slot] = tag
+      for (let index = 0; index < wordsPerDigest; index++) {
+        this.#words[slot * wordsPerDigest + index] = words[start + index]!
+      }
+      if (values !== undefined && this.#values !== undefined) this.#values[slot] = values[old]!
+    }
+  }
+
+  /** Frees a slot and moves the digests behind it back where a free slot would hide them. */
+  #free(slot: number): void {
+    const words = this.#words
+    let hole = slot
+    for (let next = (hole + 1) & this.#mask; this.#tags[next] !== 0; next = (next + 1) & this.#mask) {
+      const home = this.#hash(words, next * wordsPerDigest) & this.#mask
+      const distance = (next - home) & this.#mask
+      if (distance < ((next - hole) & this.#mask)) continue
+      this.#tags[hole] = this.#tags[next]!
+      words.copyWithin(hole * wordsPerDigest, next * wordsPerDigest, (next + 1) * wordsPerDigest)
+      if (this.#values !== undefined) this.#values[hole] = this.#values[next]!
+      hole = next
+    }
+    this.#tags[hole] = 0
+    if (this.#values !== undefined) this.#values[hole] = 0
+    this.#size--
+  }
+}
+
+/** From the upper bits, as the lower ones choose the slot; never 0. */
+const tagOf = (hash: number): number => (hash >>> 24) | 1

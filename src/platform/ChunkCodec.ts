@@ -1,0 +1,140 @@
+/**
+ * ChunkCodec: the heavy work on one chunk: compress, encrypt and write it, or read, check and decode it.
+ *
+ * A port, because where the work runs is a matter of the machine: worker threads over shared memory in production
+ * (`NodeChunkCodec`), the calling fiber over any Files in tests and simulations (`layerInline`).
+ *
+ * Obligations of every implementation:
+ * - `stage` writes a new file `temporaryPath` holding exactly the encoded blob of `data`; when it fails, or its fiber is
+ *   interrupted, the file is gone or about to go, and `data` is not read any more.
+ * - `load` answers the decoded bytes only when CRC and, if `digest` is given, digest and length are right. With a
+ *   `target`, the bytes are a view of the target.
+ * - `check` reads the whole file and never fails for what it finds: its verdict separates wrong content from a file that
+ *   could not be read, for only the former condemns a chunk.
+ */
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { CryptConfig } from "../format/CryptConfig.ts"
+import * as DataBlob from "../format/DataBlob.ts"
+import type { Digest } from "../model/Digest.ts"
+import { checkBlob, decodeChunk, largestBlobBytes } from "./chunkContent.ts"
+import { Files, type FilesError } from "./Files.ts"
+
+export interface StageRequest {
+  readonly data: Uint8Array
+  readonly temporaryPath: string
+  readonly compress: boolean
+  readonly crypt: CryptConfig | undefined
+  /** Flush the file to the disk. */
+  readonly sync: boolean
+}
+
+export interface Staged {
+  readonly encodedSizeBytes: number
+  readonly kind: DataBlob.BlobKind
+}
+
+export interface LoadRequest {
+  readonly path: string
+  readonly digest: Digest
+  /** Decoded length, where it is known. */
+  readonly sizeBytes: number | undefined
+  readonly crypt: CryptConfig | undefined
+  readonly target?: Uint8Array
+}
+
+export interface CheckRequest {
+  readonly path: string
+  readonly digest: Digest
+  readonly sizeBytes: number | undefined
+  readonly crypt: CryptConfig | undefined
+}
+
+export type Verdict =
+  | { readonly state: "good"; readonly kind: DataBlob.BlobKind; readonly encodedSizeBytes: number }
+  | { readonly state: "missing" }
+  | { readonly state: "corrupt"; readonly detail: string }
+  | { readonly state: "unreadable"; readonly detail: string }
+
+/** A chunk that is there but cannot be used. */
+export class ChunkError extends Data.TaggedError("ChunkError")<{
+  readonly digest: Digest
+  readonly reason: "Missing" | "Corrupt" | "KeyNeeded"
+  readonly detail: string
+}> {
+  override get message(): string {
+    const what = { Missing: "is missing", Corrupt: "is corrupt", KeyNeeded: "cannot be decrypted" }[
+      this.reason
+    ]
+    return `chunk ${this.digest} ${what}${this.detail === "" ? "" : `: ${this.detail}`}`
+  }
+
+  get hint(): string {
+    return this.reason === "KeyNeeded"
+      ? "give the right key with --keyfile"
+      : "run verify on this datastore; an older snapshot or a copy elsewhere may still hold the data"
+  }
+}
+
+export class ChunkCodec extends Context.Service<
+  ChunkCodec,
+  {
+    /** How many chunks are worked on at once. */
+    readonly parallelism: number
+    readonly stage: (request: StageRequest) => Effect.Effect<Staged, FilesError>
+    readonly load: (request: LoadRequest) => Effect.Effect<Uint8Array, ChunkError | FilesError>
+    readonly check: (request: CheckRequest) => Effect.Effect<Verdict>
+  }
+>()("granary/platform/ChunkCodec") {}
+
+const missing = (digest: Digest): ChunkError => new ChunkError({ digest, reason: "Missing", detail: "" })
+
+/** Decodes on the calling fiber, over whatever Files is there. */
+export const layerInline: Layer.Layer<ChunkCodec, never, Files> = Layer.effect(
+  ChunkCodec,
+  Effect.gen(function* () {
+    const files = yield* Files
+    const load = (request: LoadRequest): Effect.Effect<Uint8Array, ChunkError | FilesError> =>
+      Effect.gen(function* () {
+        const blob = yield* files.readFile(request.path, largestBlobBytes)
+        const outcome = decodeChunk(blob, request)
+        if (!(outcome instanceof Uint8Array))
+          return yield* new ChunkError({ digest: request.digest, ...outcome })
+        if (request.target === undefined) return outcome
+        request.target.set(outcome)
+        return request.target.subarray(0, outcome.length)
+      }).pipe(
+        Effect.catchIf(
+          (error): error is FilesError => error._tag === "FilesError" && error.reason === "NotFound",
+          () => Effect.fail(missing(request.digest))
+        )
+      )
+    return ChunkCodec.of({
+      parallelism: 1,
+      stage: ({ data, temporaryPath, compress, crypt, sync }) =>
+        Effect.suspend(() => {
+          const { header, body, kind } = DataBlob.encodeParts(data, { compress, ...(crypt ? { crypt } : {}) })
+          return Effect.as(files.createFile(temporaryPath, Buffer.concat([header, body]), { sync }), {
+            encodedSizeBytes: header.length + body.length,
+            kind
+          })
+        }),
+      load,
+      check: (request) =>
+        files.readFile(request.path, largestBlobBytes).pipe(
+          Effect.map((blob) => checkBlob(blob, request)),
+          Effect.catch((error) => Effect.succeed(verdictOf(error)))
+        )
+    })
+  })
+)
+
+/** What a failed read means: a file that is gone, one that is far too large, or trouble on the way to it. */
+export const verdictOf = (error: FilesError): Verdict =>
+  error.reason === "NotFound"
+    ? { state: "missing" }
+    : error.reason === "TooLarge"
+      ? { state: "corrupt", detail: error.message }
+      : { state: "unreadable", detail: error.message }

@@ -1,0 +1,120 @@
+/**
+ * A pool of worker threads that work on chunks: hands a job to the thread with the least to do, and matches answers to
+ * jobs. Threads start with the first job and end with the pool; an idle pool does not keep a process alive.
+ *
+ * Data in shared memory crosses without a copy; any other bytes are copied once.
+ */
+import { Worker } from "node:worker_threads"
+import type { Staged, Verdict } from "./ChunkCodec.ts"
+import type { Loaded } from "./chunkTasks.ts"
+import type { Digest } from "../model/Digest.ts"
+import type { FilesReason } from "./Files.ts"
+
+interface Expected {
+  readonly path: string
+  readonly digest: Digest
+  readonly sizeBytes: number | undefined
+}
+
+export type Task =
+  | {
+      readonly kind: "stage"
+      readonly request: {
+        readonly data: Uint8Array
+        readonly temporaryPath: string
+        readonly compress: boolean
+        readonly sync: boolean
+      }
+    }
+  | { readonly kind: "load"; readonly request: Expected & { readonly target?: Uint8Array } }
+  | { readonly kind: "check"; readonly request: Expected }
+
+export type Job = Task & { readonly id: number; readonly key: Uint8Array | undefined }
+
+export type Result =
+  | { readonly kind: "staged"; readonly value: Staged }
+  | { readonly kind: "loaded"; readonly value: Loaded }
+  | { readonly kind: "checked"; readonly value: Verdict }
+  | {
+      readonly kind: "failed"
+      readonly operation: string
+      readonly reason: FilesReason
+      readonly code: string | undefined
+      /** Set when the failure is no system error but a fault of the program. */
+      readonly defect: string | undefined
+    }
+
+export interface Answer {
+  readonly id: number
+  readonly result: Result
+}
+
+interface Thread {
+  readonly worker: Worker
+  readonly waiting: Map<number, (result: Result) => void>
+}
+
+const entry = new URL(
+  import.meta.url.endsWith(".ts") ? "./chunkWorker.ts" : "./chunkWorker.js",
+  import.meta.url
+)
+
+export class ChunkWorkers {
+  readonly count: number
+  #threads: Array<Thread> = []
+  #nextId = 0
+
+  constructor(count: number) {
+    this.count = count
+  }
+
+  /** Runs one task; the promise never rejects. */
+  run(task: Task, key: Uint8Array | undefined): Promise<Result> {
+    const thread = this.#leastBusy()
+    const id = this.#nextId++
+    return new Promise((resolve) => {
+      if (thread.waiting.size === 0) thread.worker.ref()
+      thread.waiting.set(id, resolve)
+      thread.worker.postMessage({ ...task, id, key })
+    })
+  }
+
+  /** Ends all threads. Call it only when no job is under way. */
+  async close(): Promise<void> {
+    const threads = this.#threads
+    this.#threads = []
+    await Promise.all(threads.map(({ worker }) => worker.terminate()))
+  }
+
+  #leastBusy(): Thread {
+    const idle = this.#threads.find(({ waiting }) => waiting.size === 0)
+    if (idle !== undefined) return idle
+    if (this.#threads.length < this.count) return this.#start()
+    return this.#threads.reduce((best, thread) => (thread.waiting.size < best.waiting.size ? thread : best))
+  }
+
+  #start(): Thread {
+    const worker = new Worker(entry)
+    const thread: Thread = { worker, waiting: new Map() }
+    worker.unref()
+    worker.on("message", ({ id, result }: Answer) => {
+      const resolve = thread.waiting.get(id)
+      thread.waiting.delete(id)
+      if (thread.waiting.size === 0) worker.unref()
+      resolve?.(result)
+    })
+    worker.on("error", (error) => this.#lose(thread, String(error)))
+    worker.on("exit", (code) => this.#lose(thread, `worker thread ended with code ${code}`))
+    this.#threads.push(thread)
+    return thread
+  }
+
+  /** A thread that died fails its jobs; the next job starts another. */
+  #lose(thread: Thread, why: string): void {
+    this.#threads = this.#threads.filter((other) => other !== thread)
+    for (const resolve of thread.waiting.values()) {
+      resolve({ kind: "failed", operation: "work on a chunk", reason: "Io", code: undefined, defect: why })
+    }
+    thread.waiting.clear()
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * ChunkCodec over worker threads. Jobs are uninterruptible: a fiber must not hand its memory to somebody else while a
+ * thread still works on it.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { availableParallelism } from "node:os"
+import type { CryptConfig } from "../format/CryptConfig.ts"
+import { ChunkCodec, ChunkError } from "./ChunkCodec.ts"
+import { ChunkWorkers, type Result, type Task } from "./ChunkWorkers.ts"
+import { FilesError } from "./Files.ts"
+
+const failureOf = (
+  result: Extract<Result, { kind: "failed" }>,
+  path: string
+): Effect.Effect<never, FilesError> => {
+  const { operation, reason, code, defect } = result
+  return defect === undefined
+    ? Effect.fail(new FilesError({ operation, path, reason, ...(code === undefined ? {} : { code }) }))
+    : Effect.die(new Error(defect))
+}
+
+export const layer = (options?: { readonly threads?: number }): Layer.Layer<ChunkCodec> =>
+  Layer.effect(
+    ChunkCodec,
+    Effect.gen(function* () {
+      const threads = options?.threads ?? Math.max(1, Math.min(availableParallelism(), 8))
+      const workers = yield* Effect.acquireRelease(
+        Effect.sync(() => new ChunkWorkers(threads)),
+        (pool) => Effect.promise(() => pool.close())
+      )
+      const run = (task: Task, crypt: CryptConfig | undefined): Effect.Effect<Result> =>
+        Effect.uninterruptible(Effect.promise(() => workers.run(task, crypt?.encKey)))
+
+      return ChunkCodec.of({
+        parallelism: threads,
+        stage: ({ crypt, ...request }) =>
+          Effect.flatMap(run({ kind: "stage", request }, crypt), (result) =>
+            result.kind === "staged"
+              ? Effect.succeed(result.value)
+              : unexpected(result, request.temporaryPath)
+          ),
+        load: ({ crypt, ...request }) =>
+          Effect.flatMap(run({ kind: "load", request }, crypt), (result) => {
+            if (result.kind !== "loaded") return loadFailure(result, request)
+            const { value } = result
+            if ("unusable" in value)
+              return Effect.fail(new ChunkError({ digest: request.digest, ...value.unusable }))
+            if ("data" in value) return Effect.succeed(value.data)
+            return Effect.succeed((request.target ?? new Uint8Array(0)).subarray(0, value.length))
+          }),
+        check: ({ crypt, ...request }) =>
+          Effect.flatMap(run({ kind: "check", request }, crypt), (result) =>
+            result.kind === "checked"
+              ? Effect.succeed(result.value)
+              : Effect.orDie(unexpected(result, request.path))
+          )
+      })
+    })
+  )
+
+const unexpected = (result: Result, path: string): Effect.Effect<never, FilesError> =>
+  result.kind === "failed" ? failureOf(result, path) : Effect.die(new Error(`worker answered ${result.kind}`))
+
+const loadFailure = (
+  result: Result,
+  request: { readonly path: string; readonly digest: ChunkError["digest"] }
+): Effect.Effect<never, FilesError | ChunkError> =>
+  result.kind === "failed" && result.reason === "NotFound" && result.defect === undefined
+    ? Effect.fail(new ChunkError({ digest: request.digest, reason: "Missing", detail: "" }))
+    : unexpected(result, request.path)

@@ -1,0 +1,103 @@
+/**
+ * What a chunk file must contain: the pure judgement behind `ChunkCodec.load` and `ChunkCodec.check`, shared by the
+ * inline codec and the worker threads.
+ */
+import type { CryptConfig } from "../format/CryptConfig.ts"
+import * as DataBlob from "../format/DataBlob.ts"
+import { FormatError } from "../format/FormatError.ts"
+import * as Digest from "../model/Digest.ts"
+import { hash } from "node:crypto"
+import type { Verdict } from "./ChunkCodec.ts"
+
+/** No blob file is larger. */
+export const largestBlobBytes = DataBlob.encodedSizeMax(DataBlob.dataSizeMaxBytes)
+
+export interface ExpectedChunk {
+  readonly digest: Digest.Digest
+  readonly sizeBytes: number | undefined
+  readonly crypt: CryptConfig | undefined
+}
+
+export interface Unusable {
+  readonly reason: "Corrupt" | "KeyNeeded"
+  readonly detail: string
+}
+
+export const digestOf = (data: Uint8Array, crypt: CryptConfig | undefined): Digest.Digest =>
+  crypt === undefined ? Digest.parse(hash("sha256", data, "hex")) : crypt.chunkDigest(data)
+
+/** Why decoded bytes are not the expected ones; undefined when they are. */
+export const contentFault = (
+  data: Uint8Array,
+  expected: ExpectedChunk,
+  encrypted: boolean
+): string | undefined => {
+  if (expected.sizeBytes !== undefined && data.length !== expected.sizeBytes) {
+    return `its index says ${expected.sizeBytes} bytes, it holds ${data.length}`
+  }
+  const found = digestOf(data, encrypted ? expected.crypt : undefined)
+  return found === expected.digest ? undefined : `its content has the digest ${found}`
+}
+
+/** The kind the bytes begin as; undefined for anything that is no blob. */
+export const kindOf = (bytes: Uint8Array): DataBlob.BlobKind | undefined => {
+  try {
+    return DataBlob.peekKind(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** Decodes a chunk file and proves it; everything wrong with it comes back as a value. */
+export const decodeChunk = (blob: Uint8Array, expected: ExpectedChunk): Uint8Array | Unusable => {
+  try {
+    const encrypted = DataBlob.isEncrypted(DataBlob.peekKind(blob))
+    if (encrypted && expected.crypt === undefined) return { reason: "KeyNeeded", detail: "it is encrypted" }
+    DataBlob.verifyCrc(blob)
+    return decodeProven(blob, expected, encrypted)
+  } catch (error) {
+    if (error instanceof FormatError) return { reason: "Corrupt", detail: error.message }
+    throw error
+  }
+}
+
+/** The CRC is right: from here on a failing decryption means a wrong key, not damage. */
+const decodeProven = (
+  blob: Uint8Array,
+  expected: ExpectedChunk,
+  encrypted: boolean
+): Uint8Array | Unusable => {
+  let data: Uint8Array
+  try {
+    data = DataBlob.decode(blob, { ...(expected.crypt ? { crypt: expected.crypt } : {}), verifyCrc: false })
+  } catch (error) {
+    if (encrypted && error instanceof FormatError) {
+      return { reason: "KeyNeeded", detail: "the given key is not the one it was encrypted with" }
+    }
+    throw error
+  }
+  const fault = contentFault(data, expected, encrypted)
+  return fault === undefined ? data : { reason: "Corrupt", detail: fault }
+}
+
+/**
+ * Judges a chunk file. Encrypted chunks are judged by their CRC alone when their key is not at hand: a wrong key must
+ * never condemn a good chunk.
+ */
+export const checkBlob = (blob: Uint8Array, expected: ExpectedChunk): Verdict => {
+  const outcome = decodeChunk(blob, expected)
+  if (!(outcome instanceof Uint8Array)) {
+    return outcome.reason === "Corrupt" ? { state: "corrupt", detail: outcome.detail } : checkSealed(blob)
+  }
+  return { state: "good", kind: DataBlob.peekKind(blob), encodedSizeBytes: blob.length }
+}
+
+const checkSealed = (blob: Uint8Array): Verdict => {
+  try {
+    DataBlob.verifyCrc(blob)
+    return { state: "good", kind: DataBlob.peekKind(blob), encodedSizeBytes: blob.length }
+  } catch (error) {
+    if (error instanceof FormatError) return { state: "corrupt", detail: error.message }
+    throw error
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * The worker thread of `NodeChunkCodec`: takes jobs from its port and answers each with one message. It starts nothing
+ * when imported outside a worker.
+ */
+import { parentPort } from "node:worker_threads"
+import * as CryptConfig from "../format/CryptConfig.ts"
+import { checkChunk, loadChunk, stageChunk } from "./chunkTasks.ts"
+import type { Answer, Job } from "./ChunkWorkers.ts"
+import { FilesError, fromErrno } from "./Files.ts"
+
+/** Deriving a key's identity takes a moment, and one backup sends thousands of chunks with the same key. */
+const keys = new Map<string, CryptConfig.CryptConfig>()
+
+const keyOf = (raw: Uint8Array | undefined): CryptConfig.CryptConfig | undefined => {
+  if (raw === undefined) return undefined
+  const name = Buffer.from(raw).toString("hex")
+  const known = keys.get(name) ?? CryptConfig.fromKey(raw)
+  keys.set(name, known)
+  return known
+}
+
+const perform = (job: Job): Answer["result"] => {
+  const crypt = keyOf(job.key)
+  switch (job.kind) {
+    case "stage":
+      return { kind: "staged", value: stageChunk({ ...job.request, crypt }) }
+    case "load":
+      return { kind: "loaded", value: loadChunk({ ...job.request, crypt }) }
+    case "check":
+      return { kind: "checked", value: checkChunk({ ...job.request, crypt }) }
+  }
+}
+
+const pathOf = (job: Job): string => (job.kind === "stage" ? job.request.temporaryPath : job.request.path)
+
+const answer = (job: Job): Answer => {
+  try {
+    return { id: job.id, result: perform(job) }
+  } catch (error) {
+    const operation = job.kind === "stage" ? "write" : "read"
+    const failure = error instanceof FilesError ? error : fromErrno(operation, pathOf(job), error)
+    // Anything without an errno is a defect of ours and is told as one.
+    const defect = failure.code === undefined && failure.reason === "Io" ? String(error) : undefined
+    const { reason, code } = failure
+    return { id: job.id, result: { kind: "failed", operation, reason, code, defect } }
+  }
+}
+
+parentPort?.on("message", (job: Job) => parentPort?.postMessage(answer(job)))

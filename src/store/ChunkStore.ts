@@ -1,0 +1,214 @@
+/**
+ * ChunkStore: the chunks of one local datastore, named by digest.
+ *
+ * Invariants: a chunk file appears whole or not at all (written beside, then renamed); every change of one chunk happens
+ * under its digest guard; compression, encryption and writing happen outside of it. A present chunk is reused, never
+ * rewritten, unless what is there is empty or larger than what comes (rules of Proxmox Backup Server, spec 2.1).
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as path from "node:path"
+import type { CryptConfig } from "../format/CryptConfig.ts"
+import * as DataBlob from "../format/DataBlob.ts"
+import type { Digest } from "../model/Digest.ts"
+import { ChunkCodec, type ChunkError, type Staged, type Verdict } from "../platform/ChunkCodec.ts"
+import { kindOf, largestBlobBytes } from "../platform/chunkContent.ts"
+import { FileLocks } from "../platform/FileLocks.ts"
+import { Files, type FilesError, type FileStat, isNotFound } from "../platform/Files.ts"
+import * as DigestGuards from "./DigestGuards.ts"
+import { storeError, type StoreError } from "./StoreError.ts"
+import { chunkPath, type StoreLayout } from "./StoreLayout.ts"
+
+/** When written data is flushed: never, once when a backup finishes, or file by file (PBS's `sync-level`). */
+export type SyncLevel = "none" | "filesystem" | "file"
+
+export interface NewChunk {
+  readonly digest: Digest
+  readonly data: Uint8Array
+  readonly compress: boolean
+  readonly crypt: CryptConfig | undefined
+}
+
+export interface Inserted {
+  /** The chunk was there already. */
+  readonly duplicate: boolean
+  /** Size of the stored file; of a duplicate: of the file that was there. */
+  readonly encodedSizeBytes: number
+}
+
+export interface WantedChunk {
+  readonly digest: Digest
+  readonly sizeBytes: number | undefined
+  readonly crypt: CryptConfig | undefined
+}
+
+export class ChunkStore extends Context.Service<
+  ChunkStore,
+  {
+    /** Stores a chunk, or finds it there. The caller keeps `data` unchanged until this ends. */
+    readonly insert: (chunk: NewChunk) => Effect.Effect<Inserted, FilesError | StoreError>
+    /** Stores an encoded blob that came from elsewhere. The caller has proven it. */
+    readonly insertEncoded: (
+      digest: Digest,
+      blob: Uint8Array
+    ) => Effect.Effect<Inserted, FilesError | StoreError>
+    /** Marks the chunk as used now. False when the store lacks it. */
+    readonly touch: (digest: Digest) => Effect.Effect<boolean, FilesError>
+    /** Reads, decodes and proves a chunk; into `target` when one is given. */
+    readonly read: (
+      chunk: WantedChunk,
+      target?: Uint8Array
+    ) => Effect.Effect<Uint8Array, ChunkError | FilesError>
+    /** The stored blob as it is. */
+    readonly readEncoded: (digest: Digest) => Effect.Effect<Uint8Array, FilesError>
+    /** Reads a chunk and judges it. */
+    readonly check: (chunk: WantedChunk) => Effect.Effect<Verdict>
+    /** What the file system says of the chunk's file. */
+    readonly stat: (digest: Digest) => Effect.Effect<FileStat, FilesError>
+    /** Renames a corrupt chunk to `<digest>.<n>.bad`, so that a good copy can take its place; answers the new name. */
+    readonly condemn: (digest: Digest) => Effect.Effect<string | undefined, FilesError>
+    readonly parallelism: number
+  }
+>()("granary/store/ChunkStore") {}
+
+const badSuffixMax = 9
+
+export const make = (
+  layout: StoreLayout,
+  syncLevel: SyncLevel
+): Effect.Effect<ChunkStore["Service"], never, Files | ChunkCodec | FileLocks | Scope.Scope> =>
+  Effect.gen(function* () {
+    const files = yield* Files
+    const codec = yield* ChunkCodec
+    const guards = yield* DigestGuards.make(layout)
+    const syncsFiles = syncLevel === "file"
+    const locate = (digest: Digest) => chunkPath(layout, digest)
+
+    const present = (digest: Digest): Effect.Effect<FileStat | undefined, FilesError | StoreError> =>
+      Effect.gen(function* () {
+        const stat = yield* files
+          .stat(locate(digest))
+          .pipe(Effect.catchIf(isNotFound, () => Effect.succeed(undefined)))
+        if (stat !== undefined && stat.kind !== "file") {
+          return yield* storeError("Damaged", locate(digest), "a chunk must be a regular file")
+        }
+        return stat
+      })
+
+    const reuse = (digest: Digest, stat: FileStat): Effect.Effect<Inserted, FilesError> =>
+      Effect.as(files.touch(locate(digest)), { duplicate: true, encodedSizeBytes: stat.sizeBytes })
+
+    const findPresent = (digest: Digest) =>
+      guards.guard(digest)(
+        Effect.flatMap(present(digest), (stat) =>
+          stat === undefined || stat.sizeBytes === 0 ? Effect.succeed(undefined) : reuse(digest, stat)
+        )
+      )
+
+    /** Moves a staged file into place, or drops it when the chunk that is there wins. */
+    const place = (digest: Digest, temporary: string, staged: Staged) =>
+      Effect.gen(function* () {
+        const stat = yield* present(digest)
+        const keeps = stat !== undefined && stat.sizeBytes > 0 && (yield* winsOver(digest, stat, staged))
+        if (stat !== undefined && keeps) {
+          yield* files.unlink(temporary)
+          return yield* reuse(digest, stat)
+        }
+        yield* files.rename(temporary, locate(digest))
+        if (syncsFiles) yield* files.syncDirectory(path.dirname(locate(digest)))
+        return { duplicate: false, encodedSizeBytes: staged.encodedSizeBytes }
+      })
+
+    /** Rules 2, 4 and 5 of the spec: whether the present file stays. */
+    const winsOver = (
+      digest: Digest,
+      stat: FileStat,
+      staged: Staged
+    ): Effect.Effect<boolean, FilesError | StoreError> =>
+      Effect.gen(function* () {
+        if (stat.sizeBytes === staged.encodedSizeBytes) return true
+        if (!DataBlob.isEncrypted(staged.kind)) return stat.sizeBytes < staged.encodedSizeBytes
+        const kind = yield* presentKind(digest)
+        const foreign =
+          kind === undefined ||
+          !DataBlob.isEncrypted(kind) ||
+          (kind === "encrypted" && staged.kind === "encrypted")
+        if (!foreign) return true
+        return yield* storeError("Refused", locate(digest), "another chunk with this digest is stored there")
+      })
+
+    const presentKind = (digest: Digest) =>
+      Effect.scoped(
+        Effect.gen(function* () {
+          const handle = yield* files.openRead(locate(digest))
+          const header = new Uint8Array(8)
+          yield* handle.readAt(0, header)
+          return kindOf(header)
+        })
+      )
+
+    const settle = (digest: Digest, temporary: string, stage: Effect.Effect<Staged, FilesError>) =>
+      stage.pipe(
+        Effect.flatMap((staged) =>
+          guards
+            .guard(digest)(place(digest, temporary, staged))
+            .pipe(Effect.onError(() => Effect.ignore(files.unlink(temporary))))
+        ),
+        Effect.uninterruptible
+      )
+
+    const insert = ({ digest, data, compress, crypt }: NewChunk) =>
+      Effect.gen(function* () {
+        const found = yield* findPresent(digest)
+        if (found !== undefined) return found
+        const temporaryPath = yield* files.temporaryName(locate(digest))
+        const request = { data, temporaryPath, compress, crypt, sync: syncsFiles }
+        return yield* settle(digest, temporaryPath, codec.stage(request))
+      })
+
+    const insertEncoded = (digest: Digest, blob: Uint8Array) =>
+      Effect.gen(function* () {
+        const kind = kindOf(blob)
+        if (kind === undefined)
+          return yield* storeError("Refused", locate(digest), "what came is not a data blob")
+        const temporaryPath = yield* files.temporaryName(locate(digest))
+        const stage = files.createFile(temporaryPath, blob, { sync: syncsFiles })
+        return yield* settle(digest, temporaryPath, Effect.as(stage, { encodedSizeBytes: blob.length, kind }))
+      })
+
+    const freeBadName = (digest: Digest) =>
+      Effect.gen(function* () {
+        for (let number = 0; number < badSuffixMax; number++) {
+          const name = `${locate(digest)}.${number}.bad`
+          const taken = yield* files.stat(name).pipe(
+            Effect.as(true),
+            Effect.catchIf(isNotFound, () => Effect.succeed(false))
+          )
+          if (!taken) return name
+        }
+        return `${locate(digest)}.${badSuffixMax}.bad`
+      })
+
+    const condemn = (digest: Digest) =>
+      guards.guard(digest)(
+        Effect.gen(function* () {
+          const name = yield* freeBadName(digest)
+          yield* files.rename(locate(digest), name)
+          return path.basename(name)
+        }).pipe(Effect.catchIf(isNotFound, () => Effect.succeed(undefined)))
+      )
+
+    return ChunkStore.of({
+      insert,
+      insertEncoded,
+      touch: (digest) => guards.guard(digest)(files.touch(locate(digest))),
+      read: (chunk, target) =>
+        codec.load({ ...chunk, path: locate(chunk.digest), ...(target === undefined ? {} : { target }) }),
+      readEncoded: (digest) => files.readFile(locate(digest), largestBlobBytes),
+      check: (chunk) => codec.check({ ...chunk, path: locate(chunk.digest) }),
+      stat: (digest) => files.stat(locate(digest)),
+      condemn,
+      parallelism: codec.parallelism
+    })
+  })

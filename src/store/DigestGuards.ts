@@ -1,0 +1,98 @@
+/**
+ * One guard per digest: insert, touch, replace, condemn and delete of one chunk exclude each other, across the fibers of
+ * this process (a semaphore per digest in use) and across processes (a byte of `.granary.lock`, at an offset taken from
+ * 52 bits of the digest).
+ *
+ * Invariants: a guard is held for short file operations only, never while a chunk is compressed or sent; waiting is a
+ * fiber's business and blocks no thread; two digests that share an offset share their guard.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import type { Digest } from "../model/Digest.ts"
+import { FileLocks, type RangeTable } from "../platform/FileLocks.ts"
+import type { FilesError } from "../platform/Files.ts"
+import type { StoreLayout } from "./StoreLayout.ts"
+
+export class DigestGuards extends Context.Service<
+  DigestGuards,
+  {
+    /** Runs `effect` while no other fiber or process works on the digest. */
+    readonly guard: (
+      digest: Digest
+    ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | FilesError, R>
+  }
+>()("granary/store/DigestGuards") {}
+
+const hexDigitsOf52Bits = 13
+
+const offsetOf = (digest: Digest): number => Number.parseInt(digest.slice(0, hexDigitsOf52Bits), 16)
+
+/** Guards are held for well under a millisecond, so the first tries come quickly. */
+const firstDelayMillis = 1
+const delayMaxMillis = 50
+
+interface Entry {
+  readonly semaphore: Semaphore.Semaphore
+  users: number
+}
+
+export const make = (
+  layout: StoreLayout
+): Effect.Effect<DigestGuards["Service"], never, FileLocks | Scope.Scope> =>
+  Effect.gen(function* () {
+    const fileLocks = yield* FileLocks
+    const scope = yield* Effect.scope
+    // Opened by the first guard: who only reads a store, perhaps a read-only one, needs no lock file.
+    const open = yield* Effect.cached(Scope.provide(fileLocks.openRanges(layout.granaryLock), scope))
+    const entries = new Map<number, Entry>()
+
+    const enter = (offset: number) =>
+      Effect.sync(() => {
+        const entry = entries.get(offset) ?? { semaphore: Semaphore.makeUnsafe(1), users: 0 }
+        entry.users += 1
+        entries.set(offset, entry)
+        return entry
+      })
+
+    const leave = (offset: number, entry: Entry) =>
+      Effect.sync(() => {
+        entry.users -= 1
+        if (entry.users === 0) entries.delete(offset)
+      })
+
+    /** Runs uninterruptibly but for its pauses, so that a lock once taken is always given back. */
+    const lock = (table: RangeTable, offset: number) =>
+      Effect.gen(function* () {
+        let delayMillis = firstDelayMillis
+        while (!(yield* table.tryLock(offset))) {
+          yield* Effect.interruptible(Effect.sleep(delayMillis))
+          delayMillis = Math.min(delayMillis * 2, delayMaxMillis)
+        }
+      })
+
+    return DigestGuards.of({
+      guard: (digest) => (effect) => {
+        const offset = offsetOf(digest)
+        return Effect.acquireUseRelease(
+          enter(offset),
+          (entry) =>
+            entry.semaphore.withPermit(
+              Effect.flatMap(open, (table) =>
+                Effect.acquireUseRelease(
+                  lock(table, offset),
+                  () => effect,
+                  () => table.unlock(offset)
+                )
+              )
+            ),
+          (entry) => leave(offset, entry)
+        )
+      }
+    })
+  })
+
+export const layer = (layout: StoreLayout): Layer.Layer<DigestGuards, never, FileLocks> =>
+  Layer.effect(DigestGuards, make(layout))

@@ -1,0 +1,151 @@
+/**
+ * SnapshotFiles: what lies inside a snapshot's folder: manifest, indexes, blobs.
+ *
+ * Invariants: every file appears whole (written beside, then renamed); the manifest is changed under its lock only, by
+ * reading, changing and replacing it; what is read is decoded and validated before anyone sees it.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { ChunkIndex } from "../format/ChunkIndex.ts"
+import * as DynamicIndex from "../format/DynamicIndex.ts"
+import * as FixedIndex from "../format/FixedIndex.ts"
+import * as Manifest from "../format/Manifest.ts"
+import * as ArchiveName from "../model/ArchiveName.ts"
+import type { Namespace } from "../model/Namespace.ts"
+import * as Snapshot from "../model/Snapshot.ts"
+import { largestBlobBytes } from "../platform/chunkContent.ts"
+import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
+import type { StoreLocks } from "./StoreLocks.ts"
+import { decodeOrDamaged, storeError, type StoreError } from "./StoreError.ts"
+import { snapshotPath, type StoreLayout } from "./StoreLayout.ts"
+
+type Failure = FilesError | StoreError
+
+export class SnapshotFiles extends Context.Service<
+  SnapshotFiles,
+  {
+    /** Fails with `Unfinished` when the snapshot has none. */
+    readonly manifest: (
+      namespace: Namespace,
+      snapshot: Snapshot.Snapshot
+    ) => Effect.Effect<Manifest.Manifest, Failure>
+    readonly writeManifest: (
+      namespace: Namespace,
+      manifest: Manifest.Manifest
+    ) => Effect.Effect<void, Failure>
+    /** Reads, changes and replaces the manifest under its lock. */
+    readonly updateManifest: (
+      namespace: Namespace,
+      snapshot: Snapshot.Snapshot,
+      change: (manifest: Manifest.Manifest) => Manifest.Manifest
+    ) => Effect.Effect<Manifest.Manifest, Failure>
+    readonly index: (
+      namespace: Namespace,
+      snapshot: Snapshot.Snapshot,
+      archive: ArchiveName.ArchiveName
+    ) => Effect.Effect<ChunkIndex, Failure>
+    /** The stored bytes of any file of the snapshot. */
+    readonly read: (
+      namespace: Namespace,
+      snapshot: Snapshot.Snapshot,
+      fileName: string
+    ) => Effect.Effect<Uint8Array, Failure>
+    readonly write: (
+      namespace: Namespace,
+      snapshot: Snapshot.Snapshot,
+      fileName: string,
+      content: Uint8Array
+    ) => Effect.Effect<void, Failure>
+  }
+>()("granary/store/SnapshotFiles") {}
+
+/** An index of 64 Mi chunks: 256 TiB at 4 MiB each. */
+const indexMaxBytes = 2 ** 31 - 1
+
+/** The name under which a manifest's lock is held. */
+export const manifestLockName = (namespace: Namespace, snapshot: Snapshot.Snapshot): string =>
+  `manifest ${Snapshot.toPath(namespace, snapshot)}`
+
+export const make = (
+  layout: StoreLayout,
+  locks: StoreLocks["Service"],
+  sync: boolean
+): Effect.Effect<SnapshotFiles["Service"], never, Files> =>
+  Effect.map(Files, (files) => {
+    const locate = (namespace: Namespace, snapshot: Snapshot.Snapshot, fileName: string) =>
+      `${snapshotPath(layout, namespace, snapshot)}/${fileName}`
+
+    const read = (
+      namespace: Namespace,
+      snapshot: Snapshot.Snapshot,
+      fileName: string,
+      maxBytes = largestBlobBytes
+    ) =>
+      files
+        .readFile(locate(namespace, snapshot, fileName), maxBytes)
+        .pipe(
+          Effect.catchIf(isNotFound, () =>
+            Effect.flatMap(explainMissing(namespace, snapshot, fileName), Effect.fail)
+          )
+        )
+
+    const explainMissing = (namespace: Namespace, snapshot: Snapshot.Snapshot, fileName: string) =>
+      files.stat(snapshotPath(layout, namespace, snapshot)).pipe(
+        Effect.match({
+          onFailure: () =>
+            storeError("NoSuchSnapshot", Snapshot.format(snapshot), "there is no such snapshot"),
+          onSuccess: () =>
+            fileName === ArchiveName.manifestFile
+              ? storeError("Unfinished", Snapshot.format(snapshot), "this backup was never finished")
+              : storeError(
+                  "NoSuchArchive",
+                  `${Snapshot.format(snapshot)} ${fileName}`,
+                  "there is no such file"
+                )
+        })
+      )
+
+    const manifest = (namespace: Namespace, snapshot: Snapshot.Snapshot) =>
+      Effect.flatMap(read(namespace, snapshot, ArchiveName.manifestFile), (blob) =>
+        decodeOrDamaged(`${Snapshot.format(snapshot)} ${ArchiveName.manifestFile}`, () =>
+          Manifest.decode(blob)
+        )
+      )
+
+    const write = (
+      namespace: Namespace,
+      snapshot: Snapshot.Snapshot,
+      fileName: string,
+      content: Uint8Array
+    ) => files.replaceFile(locate(namespace, snapshot, fileName), [content], { sync })
+
+    const writeManifest = (namespace: Namespace, value: Manifest.Manifest) =>
+      write(namespace, value.snapshot, ArchiveName.manifestFile, Manifest.encode(value))
+
+    const index = (namespace: Namespace, snapshot: Snapshot.Snapshot, archive: ArchiveName.ArchiveName) =>
+      Effect.gen(function* () {
+        const subject = `${Snapshot.format(snapshot)} ${archive.file}`
+        if (archive.kind === "blob") return yield* storeError("Refused", subject, "this archive has no index")
+        const bytes = yield* read(namespace, snapshot, archive.file, indexMaxBytes)
+        return yield* decodeOrDamaged(subject, (): ChunkIndex =>
+          archive.kind === "fixed" ? FixedIndex.decode(bytes) : DynamicIndex.decode(bytes)
+        )
+      })
+
+    return SnapshotFiles.of({
+      manifest,
+      writeManifest,
+      updateManifest: (namespace, snapshot, change) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            yield* locks.holdSoon(manifestLockName(namespace, snapshot), "exclusive")
+            const changed = change(yield* manifest(namespace, snapshot))
+            yield* writeManifest(namespace, changed)
+            return changed
+          })
+        ),
+      index,
+      read: (namespace, snapshot, fileName) => read(namespace, snapshot, fileName),
+      write
+    })
+  })

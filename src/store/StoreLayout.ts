@@ -1,0 +1,114 @@
+/**
+ * Where things lie in a local datastore (spec: directory layout of Proxmox Backup Server), and making a new one.
+ *
+ * `.granary.lock` is ours: Proxmox Backup Server ignores names with a leading dot. It holds no data, only byte ranges
+ * that processes lock (see `StoreLocks`, `DigestGuards`).
+ */
+import * as Effect from "effect/Effect"
+import * as path from "node:path"
+import type * as BackupGroup from "../model/BackupGroup.ts"
+import * as Digest from "../model/Digest.ts"
+import type { Namespace } from "../model/Namespace.ts"
+import * as NamespacePaths from "../model/Namespace.ts"
+import * as Snapshot from "../model/Snapshot.ts"
+import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
+import { storeError, type StoreError } from "./StoreError.ts"
+
+export interface StoreLayout {
+  readonly base: string
+  /** Locked as a whole by Proxmox Backup Server; byte 1 shared by our writers, byte 0 by our garbage collection. */
+  readonly processLock: string
+  readonly granaryLock: string
+  readonly chunks: string
+  readonly gcStatus: string
+}
+
+export const layoutOf = (base: string): StoreLayout => ({
+  base,
+  processLock: path.join(base, ".lock"),
+  granaryLock: path.join(base, ".granary.lock"),
+  chunks: path.join(base, ".chunks"),
+  gcStatus: path.join(base, ".gc-status")
+})
+
+export const chunkPath = (layout: StoreLayout, digest: Digest.Digest): string =>
+  `${layout.chunks}/${Digest.prefix(digest)}/${digest}`
+
+export const namespacePath = (layout: StoreLayout, namespace: Namespace): string =>
+  path.join(layout.base, NamespacePaths.toPath(namespace))
+
+export const groupPath = (
+  layout: StoreLayout,
+  namespace: Namespace,
+  group: BackupGroup.BackupGroup
+): string => path.join(layout.base, Snapshot.groupPath(namespace, group))
+
+export const snapshotPath = (
+  layout: StoreLayout,
+  namespace: Namespace,
+  snapshot: Snapshot.Snapshot
+): string => path.join(layout.base, Snapshot.toPath(namespace, snapshot))
+
+const prefixCount = 0x1_0000
+const prefixesPerBatch = 2048
+
+const prefixNames = (from: number): ReadonlyArray<string> =>
+  Array.from({ length: prefixesPerBatch }, (_, index) => (from + index).toString(16).padStart(4, "0"))
+
+/** How far `create` is: chunk folders made, of all. */
+export interface CreateProgress {
+  readonly done: number
+  readonly total: number
+}
+
+/**
+ * Makes an empty datastore in `base` (made as well when missing): all 65,536 chunk folders up front, as the format
+ * wants. Refuses a folder that holds anything already.
+ */
+export const create = (
+  base: string,
+  onProgress?: (progress: CreateProgress) => Effect.Effect<void>
+): Effect.Effect<StoreLayout, FilesError | StoreError, Files> =>
+  Effect.gen(function* () {
+    const files = yield* Files
+    const layout = layoutOf(path.resolve(base))
+    yield* prepareBase(layout)
+    yield* files.makeDirectory(layout.chunks, 0o750)
+    for (let from = 0; from < prefixCount; from += prefixesPerBatch) {
+      yield* files.makeDirectories(layout.chunks, prefixNames(from), 0o750)
+      if (onProgress !== undefined) yield* onProgress({ done: from + prefixesPerBatch, total: prefixCount })
+    }
+    yield* files.createFile(layout.processLock, new Uint8Array(0))
+    return layout
+  })
+
+const prepareBase = (layout: StoreLayout): Effect.Effect<void, FilesError | StoreError, Files> =>
+  Effect.gen(function* () {
+    const files = yield* Files
+    const entries = yield* files
+      .readDirectory(layout.base)
+      .pipe(Effect.catchIf(isNotFound, () => Effect.succeed(undefined)))
+    if (entries === undefined) return yield* files.makeDirectory(layout.base, 0o755)
+    if (entries.some(({ name }) => name === ".chunks")) {
+      return yield* storeError("AlreadyADatastore", layout.base, "it is a datastore already")
+    }
+    if (entries.some(({ name }) => name !== "lost+found")) {
+      return yield* storeError("Refused", layout.base, "the folder is not empty")
+    }
+  })
+
+/** Proves that `base` is a datastore and answers its layout. */
+export const open = (base: string): Effect.Effect<StoreLayout, FilesError | StoreError, Files> =>
+  Effect.gen(function* () {
+    const files = yield* Files
+    const layout = layoutOf(path.resolve(base))
+    const notOne = (detail: string) => storeError("NotADatastore", layout.base, detail)
+    const stat = yield* files.stat(layout.chunks).pipe(
+      Effect.catchIf(
+        (error) => isNotFound(error) || error.reason === "NotADirectory",
+        () => Effect.fail(notOne("this is not a datastore (it has no folder .chunks)"))
+      )
+    )
+    if (stat.kind !== "directory") return yield* notOne("this is not a datastore (.chunks is not a folder)")
+    return layout
+  })
