@@ -1,7 +1,7 @@
 /**
- * The byte substitution table of the rolling hash: one 32-bit word a byte value, all distinct. It is part of the
- * format, because every chunk boundary follows from it; changing one word would end deduplication against all
- * existing datastores. The words are those of casync, which Proxmox Backup Server took over.
+ * The byte substitution table of the rolling hash: one 32-bit word a byte value, all distinct. It is part of
+ * the format, because every chunk boundary follows from it; changing one word would end deduplication against
+ * all existing datastores. The words are those of casync, which Proxmox Backup Server took over.
  *
  * Kept as signed words: JavaScript's bit operators work on those, so that no lookup needs a conversion.
  */

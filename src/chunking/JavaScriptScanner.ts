@@ -1,20 +1,27 @@
 /**
  * The scanner for hosts without WebAssembly SIMD, and for callers whose bytes lie in memory of their own.
  *
- * It rolls the complement of the hash rather than the hash: rotation and xor commute with complementing one operand,
- * so the loop is the same, and "all these bits set" becomes "none of these bits set", one operation a byte cheaper.
- * The main loop reads four bytes at a time; aligned words keep the engine from checking bounds per byte.
+ * It rolls the complement of the hash rather than the hash: rotation and xor commute with complementing one
+ * operand, so the loop is the same, and "all these bits set" becomes "none of these bits set", one operation
+ * a byte cheaper. The main loop reads four bytes at a time; aligned words keep the engine from checking
+ * bounds per byte.
  */
 import { buzhashTable } from "./BuzhashTable.ts"
 import { boundaryMask, checkScanRange, type Scanner, windowSizeBytes } from "./Scanner.ts"
 
-/** The lowest two bits of the complement; both set means the hash ends in 00, the one ending that does not pass. */
+/**
+ * The lowest two bits of the complement; both set means the hash ends in 00, the one ending that does not
+ * pass.
+ */
 const lowBits = 3
 
 /** The complement of a zero hash. */
 const zeroHash = -1
 
 const windowSizeWords = windowSizeBytes / 4
+
+/** The word loop takes the lowest byte first; elsewhere everything is scanned byte by byte. */
+const isLittleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1
 
 export class JavaScriptScanner implements Scanner {
   readonly kind = "javascript"
@@ -43,7 +50,7 @@ export class JavaScriptScanner implements Scanner {
     if ((complement & highBits) === 0 && (complement & lowBits) !== lowBits) return from
     // Bytes up to the first aligned one, whole words, and the rest; each part begins with a fresh window.
     const wordsFrom = Math.min(to, from + ((this.#wordsStart - from) & 3))
-    const wordsTo = wordsFrom + ((to - wordsFrom) & ~3)
+    const wordsTo = isLittleEndian ? to - ((to - wordsFrom) & 3) : wordsFrom
     let cut = this.#scanBytes(from, wordsFrom, highBits)
     if (cut === -1) cut = this.#scanWords(wordsFrom, wordsTo, highBits)
     if (cut === -1) cut = this.#scanBytes(wordsTo, to, highBits)
@@ -77,8 +84,8 @@ export class JavaScriptScanner implements Scanner {
   #scanWords(from: number, to: number, highBits: number): number {
     if (from >= to) return -1
     const words = this.#words
-    const firstWord = (from - this.#wordsStart) >> 2
-    const endWord = (to - this.#wordsStart) >> 2
+    const firstWord = (from - this.#wordsStart) / 4
+    const endWord = (to - this.#wordsStart) / 4
     const cutAfter = (word: number, byte: number): number => word * 4 + this.#wordsStart + byte
     let g = this.#complementAt(from)
     for (let word = firstWord; word < endWord; word++) {

@@ -68,7 +68,7 @@ export const open = (
     const locks = yield* StoreLocks.make(layout)
     const hierarchy = yield* Hierarchy.make(layout)
     const chunks = yield* ChunkStore.make(layout, syncLevel)
-    const snapshotFiles = yield* SnapshotFiles.make(layout, locks, syncLevel === "file")
+    const snapshotFiles = yield* SnapshotFiles.make(layout, locks, syncLevel !== "none")
 
     const removeEmptyGroup = (namespace: Namespace, group: BackupGroup) =>
       Effect.scoped(

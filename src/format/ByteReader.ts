@@ -1,6 +1,6 @@
 /**
- * A bounds-checked cursor over bytes, little endian. Every read proves first that the bytes are there, so a decoder
- * built on it cannot run past its input, whatever lengths the input claims.
+ * A bounds-checked cursor over bytes, little endian. Every read proves first that the bytes are there, so a
+ * decoder built on it cannot run past its input, whatever lengths the input claims.
  */
 import { fail, type FormatName } from "./FormatError.ts"
 

@@ -1,4 +1,10 @@
-/** A growing little-endian byte buffer for encoders. `finish` hands out a view of what was written. */
+/**
+ * A growing little-endian byte buffer for encoders. An encoder of one thing takes it all with `finish`; one
+ * of a stream takes piece after piece with `drain`, while `position` goes on counting.
+ */
+
+const MAXIMUM_U64 = 2n ** 64n - 1n
+
 export class ByteWriter {
   #bytes: Uint8Array
   #view: DataView
@@ -19,6 +25,10 @@ export class ByteWriter {
     return this.#drainedBytes + this.#length
   }
 
+  /**
+   * Makes room and gives its start. It may replace `#bytes` and `#view`: fetch those after the call, never
+   * before.
+   */
   #reserve(count: number): number {
     const start = this.#length
     const needed = start + count
@@ -33,24 +43,30 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#view.setUint8(this.#reserve(1), value)
+    const start = this.#reserve(1)
+    this.#view.setUint8(start, value)
     return this
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#reserve(4), value, true)
+    const start = this.#reserve(4)
+    this.#view.setUint32(start, value, true)
     return this
   }
 
   u64(value: bigint | number): this {
+    if (value < 0) throw new RangeError(`${value} is negative`)
     if (typeof value === "number") return this.#safeInteger(value)
-    this.#view.setBigUint64(this.#reserve(8), value, true)
+    if (value > MAXIMUM_U64) throw new RangeError(`${value} has more than 64 bits`)
+    const start = this.#reserve(8)
+    this.#view.setBigUint64(start, value, true)
     return this
   }
 
   i64(value: bigint | number): this {
     if (typeof value === "number") return this.#safeInteger(value)
-    this.#view.setBigInt64(this.#reserve(8), value, true)
+    const start = this.#reserve(8)
+    this.#view.setBigInt64(start, value, true)
     return this
   }
 
@@ -69,12 +85,14 @@ export class ByteWriter {
   }
 
   bytes(value: Uint8Array): this {
-    this.#bytes.set(value, this.#reserve(value.length))
+    const start = this.#reserve(value.length)
+    this.#bytes.set(value, start)
     return this
   }
 
   zeros(count: number): this {
-    this.#bytes.fill(0, this.#reserve(count), this.#length)
+    const start = this.#reserve(count)
+    this.#bytes.fill(0, start, this.#length)
     return this
   }
 

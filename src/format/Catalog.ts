@@ -1,15 +1,18 @@
 /**
- * The catalog of a backup, `catalog.pcat1`: names, sizes and times of all files in its archives, for browsing without
- * reading the archives.
+ * The catalog of a backup, `catalog.pcat1`: names, sizes and times of all files in its archives, for browsing
+ * without reading the archives.
  *
- * 8 bytes of magic; one block a directory, children before parents; u64 offset of the root's block. A block is a varint
- * of the bytes that follow, a varint of the number of entries, and the entries: a letter for the kind, a varint of the
- * name's length, the name, then for a directory the varint distance from its block back to ours, for a file the varint
- * size and the signed varint modification time. The root's entries are the archives, each a directory.
+ * 8 bytes of magic; one block a directory, children before parents; u64 offset of the root's block. A block
+ * is a varint of the bytes that follow, a varint of the number of entries, and the entries: a letter for the
+ * kind, a varint of the name's length, the name, then for a directory the varint distance from its block back
+ * to ours, for a file the varint size and the signed varint modification time. The root's entries are the
+ * archives, each a directory.
  *
- * Blocks refer backwards only, and the subtrees of siblings follow each other; the reader insists on both, so that a
- * walk visits every block at most once. Signed varints carry the sign at the end: all bytes of a negative number's
- * magnitude have the continuation bit, and a 0 follows. Sizes and times beyond 2^53 do not decode.
+ * Blocks refer backwards only, and the subtrees of siblings follow each other; the reader insists on both, so
+ * that the blocks of a walk never overlap and a walk is over after at most one entry for three bytes. How
+ * deep directories nest is limited by nothing else: walk with a list of what is to come, not with recursion.
+ * Signed varints carry the sign at the end: all bytes of a negative number's magnitude have the continuation
+ * bit, and a 0 follows. Sizes and times beyond 2^53 do not decode.
  */
 import type { FileKind } from "../model/FileMetadata.ts"
 import { ByteReader } from "./ByteReader.ts"
@@ -233,28 +236,40 @@ const readName = (reader: ByteReader): Uint8Array => {
   return name
 }
 
+/**
+ * Begins to read the block at `startOffset`, which must end before `limitOffset`: its bytes without their
+ * length.
+ */
+const openBlock = (catalog: Uint8Array, startOffset: number, limitOffset: number): ByteReader => {
+  const reader = new ByteReader("catalog", catalog.subarray(startOffset, limitOffset), startOffset)
+  const tableBytes = readVarint(reader, "length of a block")
+  const tableOffset = reader.offset
+  return new ByteReader("catalog", reader.take(tableBytes, "block"), tableOffset)
+}
+
+/**
+ * Finds the block of a child of the directory at `startOffset`, and where the next child's subtree may begin.
+ */
 const readChildDirectory = (
+  catalog: Uint8Array,
   reader: ByteReader,
   startOffset: number,
   floorOffset: number
-): CatalogDirectory => {
+): { readonly directory: CatalogDirectory; readonly endOffset: number } => {
   const offset = reader.offset
   const distance = readVarint(reader, "distance to a directory")
   const childOffset = startOffset - distance
   if (distance === 0 || childOffset < floorOffset) {
     reader.fail(`a directory from ${floorOffset} to before ${startOffset}`, String(childOffset), offset)
   }
-  return { startOffset: childOffset, floorOffset }
+  const block = openBlock(catalog, childOffset, startOffset)
+  return { directory: { startOffset: childOffset, floorOffset }, endOffset: block.base + block.bytes.length }
 }
 
-/** The entries of a directory in a whole catalog. Names are views of it. */
+/** The entries of a directory in a whole catalog, decoded as they are asked for. Names are views of it. */
 export function* readDirectory(catalog: Uint8Array, directory: CatalogDirectory): Generator<CatalogEntry> {
   const { startOffset } = directory
-  const end = catalog.length - ROOT_POINTER_BYTES
-  const block = new ByteReader("catalog", catalog.subarray(startOffset, end), startOffset)
-  const tableBytes = readVarint(block, "length of a block")
-  const tableOffset = block.offset
-  const reader = new ByteReader("catalog", block.take(tableBytes, "block"), tableOffset)
+  const reader = openBlock(catalog, startOffset, catalog.length - ROOT_POINTER_BYTES)
   const entryCount = readVarint(reader, "number of entries")
   if (entryCount * MINIMUM_ENTRY_BYTES > reader.remaining) {
     reader.fail("as many entries as there is room for", String(entryCount))
@@ -266,9 +281,9 @@ export function* readDirectory(catalog: Uint8Array, directory: CatalogDirectory)
     const kind = kindOfLetter(letter) ?? reader.fail("the letter of a kind", String(letter), offset)
     const name = readName(reader)
     if (kind === "directory") {
-      const child = readChildDirectory(reader, startOffset, floorOffset)
-      floorOffset = child.startOffset + 1
-      yield { kind, name, directory: child }
+      const child = readChildDirectory(catalog, reader, startOffset, floorOffset)
+      floorOffset = child.endOffset
+      yield { kind, name, directory: child.directory }
     } else if (kind === "file") {
       const sizeBytes = readVarint(reader, "size")
       yield { kind, name, sizeBytes, mtimeSeconds: readSignedVarint(reader, "modification time") }

@@ -6,7 +6,13 @@
  * The JSON object is kept as it was read (`raw`), unknown keys included: they are part of what was signed and survive
  * every rewrite. Everything else in a `Manifest` is derived from it, so manifests are made by the functions here only.
  * Manifests from before crypt modes have neither `crypt-mode` nor `unprotected`.
+ *
+ * The signature is HMAC-SHA256, under the key that encrypts the backup, over the canonical JSON of `raw` without
+ * `signature` and `unprotected`. The unprotected part names the key by its fingerprint, so that a wrong key can be
+ * told from a manifest that was changed. What else is noted there: `ManifestNotes`.
  */
+import * as Data from "effect/Data"
+import { timingSafeEqual } from "node:crypto"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import * as BackupGroup from "../model/BackupGroup.ts"
 import { type CryptMode, isCryptMode } from "../model/CryptMode.ts"
@@ -15,6 +21,7 @@ import { InvalidName } from "../model/InvalidName.ts"
 import * as Snapshot from "../model/Snapshot.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import { isObject, type Json, type JsonObject } from "./CanonicalJson.ts"
+import type { CryptConfig } from "./CryptConfig.ts"
 import * as DataBlob from "./DataBlob.ts"
 import { fail } from "./FormatError.ts"
 
@@ -36,6 +43,18 @@ export interface Manifest {
   /** 64 hex digits; null when the manifest is not signed. */
   readonly signature: string | null
   readonly raw: JsonObject
+}
+
+export class SignatureError extends Data.TaggedError("SignatureError")<{
+  /** `WrongKey`: the manifest names another key. `BadSignature`: the manifest is not the one that was signed. */
+  readonly reason: "WrongKey" | "BadSignature"
+  /** The snapshot as text. */
+  readonly snapshot: string
+  readonly detail: string
+}> {
+  override get message(): string {
+    return `manifest of ${this.snapshot}: ${this.detail}`
+  }
 }
 
 const format = "manifest"
@@ -157,10 +176,6 @@ export const findFile = (manifest: Manifest, filename: string): ManifestFile | u
 const without = (object: JsonObject, ...keys: ReadonlyArray<string>): JsonObject =>
   Object.fromEntries(Object.entries(object).filter(([key]) => !keys.includes(key)))
 
-/** The text that a signature covers: everything except the signature and what may change without it. */
-export const signedText = (manifest: Manifest): string =>
-  CanonicalJson.canonical(format, without(manifest.raw, "unprotected", "signature"))
-
 /** Replaces one key of the unprotected part; undefined removes it. */
 export const withUnprotected = (manifest: Manifest, key: string, value: Json | undefined): Manifest => {
   const rest = without(manifest.unprotected, key)
@@ -168,6 +183,42 @@ export const withUnprotected = (manifest: Manifest, key: string, value: Json | u
   return fromJson({ ...manifest.raw, unprotected })
 }
 
-/** Replaces the signature. */
-export const withSignature = (manifest: Manifest, signature: string | null): Manifest =>
-  fromJson({ ...manifest.raw, signature })
+const keyFingerprintKey = "key-fingerprint"
+
+/** Fingerprint of the key that encrypted or signed, as `aa:bb:...`. */
+export const keyFingerprint = (manifest: Manifest): string | undefined => {
+  const value = manifest.unprotected[keyFingerprintKey]
+  return typeof value === "string" ? value : undefined
+}
+
+/** The text that a signature covers. */
+export const signedText = (manifest: Manifest): string =>
+  CanonicalJson.canonical(format, without(manifest.raw, "unprotected", "signature"))
+
+/** Signs with the key and names it. */
+export const sign = (manifest: Manifest, crypt: CryptConfig): Manifest => {
+  const signature = Buffer.from(crypt.authTag(signedText(manifest))).toString("hex")
+  const named = withUnprotected(manifest, keyFingerprintKey, crypt.fingerprintText)
+  return fromJson({ ...named.raw, signature })
+}
+
+/**
+ * Throws a `SignatureError` when the manifest names another key or its signature does not fit. A manifest without
+ * signature passes as `unsigned`; whether that will do is for the caller to say.
+ */
+export const verifySignature = (manifest: Manifest, crypt: CryptConfig): "valid" | "unsigned" => {
+  const refuseWith = (reason: SignatureError["reason"], detail: string): never => {
+    throw new SignatureError({ reason, snapshot: Snapshot.format(manifest.snapshot), detail })
+  }
+  const named = keyFingerprint(manifest)
+  if (named !== undefined && named !== crypt.fingerprintText) {
+    refuseWith("WrongKey", `made with key ${named.slice(0, 95)}, the key given is ${crypt.fingerprintText}`)
+  }
+  if (manifest.signature === null) return "unsigned"
+  const isGenuine = timingSafeEqual(
+    Buffer.from(manifest.signature, "hex"),
+    crypt.authTag(signedText(manifest))
+  )
+  if (isGenuine) return "valid"
+  return refuseWith("BadSignature", "the signature does not fit: it was changed, or signed with another key")
+}

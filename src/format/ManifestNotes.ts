@@ -1,6 +1,6 @@
 /**
  * What a manifest says in its unprotected part: notes, the state of the last verification, the statistics of the
- * upload, the fingerprint of the key.
+ * upload. (The fingerprint of the key is there as well; it belongs to the signature, see `Manifest`.)
  *
  * Nothing here is signed, and other programs write it too. So a reader here answers undefined for what it does not
  * understand instead of failing: a snapshot stays readable whatever somebody noted on it.
@@ -21,22 +21,15 @@ export interface ChunkUploadStats {
   readonly duplicates: number
 }
 
-export const keyFingerprintKey = "key-fingerprint"
-
-const text = (manifest: Manifest, key: string): string | undefined => {
-  const value = manifest.unprotected[key]
+/** Free text of the user; the first line serves as comment in listings. */
+export const notes = (manifest: Manifest): string | undefined => {
+  const value = manifest.unprotected["notes"]
   return typeof value === "string" ? value : undefined
 }
-
-/** Free text of the user; the first line serves as comment in listings. */
-export const notes = (manifest: Manifest): string | undefined => text(manifest, "notes")
 
 /** Undefined removes the notes. */
 export const withNotes = (manifest: Manifest, value: string | undefined): Manifest =>
   withUnprotected(manifest, "notes", value)
-
-/** Fingerprint of the key that encrypted or signed, as `aa:bb:...`. */
-export const keyFingerprint = (manifest: Manifest): string | undefined => text(manifest, keyFingerprintKey)
 
 export const verifyState = (manifest: Manifest): VerifyState | undefined => {
   const value = manifest.unprotected["verify_state"]

@@ -1,6 +1,6 @@
 /**
- * SipHash-2-4 (Aumasson and Bernstein, 2012) in 32-bit halves, for hashing tens of thousands of short names: no bigint
- * and no allocation per call. The result goes into a caller's two-element array, low half first.
+ * SipHash-2-4 (Aumasson and Bernstein, 2012) in 32-bit halves, for hashing tens of thousands of short names:
+ * no bigint and no allocation per call. The result goes into a caller's two-element array, low half first.
  */
 
 /** A 128-bit key as four 32-bit words, low word of k0 first. */
@@ -37,7 +37,8 @@ export const sipHash24 = (key: SipKey, bytes: Uint8Array, out: Uint32Array): voi
   let v3l = key.k1Low ^ 0x79746573
   let v3h = key.k1High ^ 0x74656462
   const last = bytes.length >>> 3
-  // The four finalization rounds run as two more blocks of zeros, which need two rounds each like any other block.
+  // The four finalization rounds run as two more blocks of zeros, which need two rounds each like any other
+  // block.
   for (let block = 0; block <= last + 2; block++) {
     let low = 0
     let high = 0

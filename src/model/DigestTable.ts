@@ -144,31 +144,10 @@ export class DigestTable {
       )
     }
     const wanted = this.#wanted
-    for (let index = 0; index < wordsPerDigest; index++) {
-      const at = offset + index * 4
+    for (let index = 0, at = offset; index < wordsPerDigest; index++, at += 4) {
       wanted[index] = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
     }
-    return this.#hash(wanted, 0)
-  }
-
-  /**
-   * The upper halves of two sums of 16-bit pieces times random 32-bit numbers: for two different digests each half
-   * is equal with a chance of 2^-16. The last two lines spread neighbouring sums over the table.
-   */
-  #hash(words: Uint32Array, start: number): number {
-    const multipliers = this.#multipliers
-    let first = 0
-    let second = 0
-    for (let index = 0; index < wordsPerDigest; index++) {
-      const word = words[start + index]!
-      const low = word & 0xffff
-      const high = word >>> 16
-      const at = index * 4
-      first = (first + Math.imul(low, multipliers[at]!) + Math.imul(high, multipliers[at + 1]!)) | 0
-      second = (second + Math.imul(low, multipliers[at + 2]!) + Math.imul(high, multipliers[at + 3]!)) | 0
-    }
-    const mixed = Math.imul((first & 0xffff_0000) | (second >>> 16), 0x9e37_79b1)
-    return (mixed ^ (mixed >>> 15)) >>> 0
+    return hashOf(wanted, 0, this.#multipliers)
   }
 
   /** The slot of the wanted digest, or -1. */
@@ -219,7 +198,7 @@ export class DigestTable {
       const tag = tags[old]!
       if (tag === 0) continue
       const start = old * wordsPerDigest
-      const slot = this.#freeSlot(this.#hash(words, start))
+      const slot = this.#freeSlot(hashOf(words, start, this.#multipliers))
       this.#tags[slot] = tag
       for (let index = 0; index < wordsPerDigest; index++) {
         this.#words[slot * wordsPerDigest + index] = words[start + index]!
@@ -233,7 +212,7 @@ export class DigestTable {
     const words = this.#words
     let hole = slot
     for (let next = (hole + 1) & this.#mask; this.#tags[next] !== 0; next = (next + 1) & this.#mask) {
-      const home = this.#hash(words, next * wordsPerDigest) & this.#mask
+      const home = hashOf(words, next * wordsPerDigest, this.#multipliers) & this.#mask
       const distance = (next - home) & this.#mask
       if (distance < ((next - hole) & this.#mask)) continue
       this.#tags[hole] = this.#tags[next]!
@@ -245,6 +224,24 @@ export class DigestTable {
     if (this.#values !== undefined) this.#values[hole] = 0
     this.#size--
   }
+}
+
+/**
+ * The upper halves of two sums of 16-bit pieces times random 32-bit numbers: for two different digests each half
+ * is equal with a chance of 2^-16. The last two lines spread neighbouring sums over the table.
+ */
+const hashOf = (words: Uint32Array, start: number, multipliers: Uint32Array): number => {
+  let first = 0
+  let second = 0
+  for (let index = 0, at = 0; index < wordsPerDigest; index++, at += 4) {
+    const word = words[start + index]!
+    const low = word & 0xffff
+    const high = word >>> 16
+    first = (first + Math.imul(low, multipliers[at]!) + Math.imul(high, multipliers[at + 1]!)) | 0
+    second = (second + Math.imul(low, multipliers[at + 2]!) + Math.imul(high, multipliers[at + 3]!)) | 0
+  }
+  const mixed = Math.imul((first & 0xffff_0000) | (second >>> 16), 0x9e37_79b1)
+  return mixed ^ (mixed >>> 15)
 }
 
 /** From the upper bits, as the lower ones choose the slot; never 0. */

@@ -1,10 +1,11 @@
 /**
- * What an archive knows of a file besides its name and content: mode, owner, times and the extended attributes.
+ * What an archive knows of a file besides its name and content: mode, owner, times and the extended
+ * attributes.
  *
- * Everything textual (names of extended attributes, link targets, paths) is raw bytes, because a Unix file system
- * promises nothing about encodings. `mode` is the full `st_mode` with Linux's type bits on every platform, so the kind
- * of a file follows from it; only a hard link has no metadata of its own. `flags` is a number: all bits that are
- * defined (`FileFlag`) lie below 2^26, and values of 2^53 and more do not decode.
+ * Everything textual (names of extended attributes, link targets, paths) is raw bytes, because a Unix file
+ * system promises nothing about encodings. `mode` is the full `st_mode` with Linux's type bits on every
+ * platform, so the kind of a file follows from it; only a hard link has no metadata of its own. `flags` is a
+ * number: all bits that are defined (`FileFlag`) lie below 2^26, and values of 2^53 and more do not decode.
  */
 
 export type FileKind =

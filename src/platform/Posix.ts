@@ -328,3 +328,21 @@ export const setXattr = (place: XattrPlace, name: Uint8Array, value: Uint8Array)
   if (typeof place === "number") run("fsetxattr", place, cString(name), value, value.length, 0)
   else run("lsetxattr", place, cString(name), value, value.length, 0)
 }
+
+const FS_IOC_FSGETXATTR = 0x801c581f
+const FS_IOC_FSSETXATTR = 0x401c5820
+const PROJECT_ID_INDEX = 3
+const fileAttributes = new Uint32Array(7)
+
+/** Counts the inode to a quota project, where the file system knows such. */
+export const setProjectId = (fd: number, projectId: number): void => {
+  run("ioctl", fd, FS_IOC_FSGETXATTR, "void *", fileAttributes)
+  fileAttributes[PROJECT_ID_INDEX] = projectId
+  run("ioctl", fd, FS_IOC_FSSETXATTR, "void *", fileAttributes)
+}
+
+/** The project whose quota an inode counts against; 0 when it belongs to none. */
+export const getProjectId = (fd: number): number => {
+  run("ioctl", fd, FS_IOC_FSGETXATTR, "void *", fileAttributes)
+  return fileAttributes[PROJECT_ID_INDEX] ?? 0
+}

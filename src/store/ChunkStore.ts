@@ -66,8 +66,11 @@ export class ChunkStore extends Context.Service<
     readonly check: (chunk: WantedChunk) => Effect.Effect<Verdict>
     /** What the file system says of the chunk's file. */
     readonly stat: (digest: Digest) => Effect.Effect<FileStat, FilesError>
-    /** Renames a corrupt chunk to `<digest>.<n>.bad`, so that a good copy can take its place; answers the new name. */
-    readonly condemn: (digest: Digest) => Effect.Effect<string | undefined, FilesError>
+    /**
+     * Renames a corrupt chunk to `<digest>.<n>.bad`, so that a good copy can take its place, and answers the new name;
+     * undefined when the chunk is not corrupt (any more).
+     */
+    readonly condemn: (chunk: WantedChunk) => Effect.Effect<string | undefined, FilesError>
     readonly parallelism: number
   }
 >()("granary/store/ChunkStore") {}
@@ -190,13 +193,16 @@ export const make = (
         return `${locate(digest)}.${badSuffixMax}.bad`
       })
 
-    const condemn = (digest: Digest) =>
-      guards.guard(digest)(
+    /** Judged again under the guard: meanwhile a good copy may have taken the place of the bad one. */
+    const condemn = (chunk: WantedChunk) =>
+      guards.guard(chunk.digest)(
         Effect.gen(function* () {
-          const name = yield* freeBadName(digest)
-          yield* files.rename(locate(digest), name)
+          const verdict = yield* codec.check({ ...chunk, path: locate(chunk.digest) })
+          if (verdict.state !== "corrupt") return undefined
+          const name = yield* freeBadName(chunk.digest)
+          yield* files.rename(locate(chunk.digest), name)
           return path.basename(name)
-        }).pipe(Effect.catchIf(isNotFound, () => Effect.succeed(undefined)))
+        })
       )
 
     return ChunkStore.of({

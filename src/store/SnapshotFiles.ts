@@ -31,6 +31,7 @@ export class SnapshotFiles extends Context.Service<
     ) => Effect.Effect<Manifest.Manifest, Failure>
     readonly writeManifest: (
       namespace: Namespace,
+      snapshot: Snapshot.Snapshot,
       manifest: Manifest.Manifest
     ) => Effect.Effect<void, Failure>
     /** Reads, changes and replaces the manifest under its lock. */
@@ -106,11 +107,16 @@ export const make = (
       )
 
     const manifest = (namespace: Namespace, snapshot: Snapshot.Snapshot) =>
-      Effect.flatMap(read(namespace, snapshot, ArchiveName.manifestFile), (blob) =>
-        decodeOrDamaged(`${Snapshot.format(snapshot)} ${ArchiveName.manifestFile}`, () =>
-          Manifest.decode(blob)
-        )
-      )
+      Effect.gen(function* () {
+        const subject = `${Snapshot.format(snapshot)} ${ArchiveName.manifestFile}`
+        const blob = yield* read(namespace, snapshot, ArchiveName.manifestFile)
+        const decoded = yield* decodeOrDamaged(subject, () => Manifest.decode(blob))
+        if (Snapshot.order(decoded.snapshot, snapshot) !== 0) {
+          const belongs = `this manifest belongs to ${Snapshot.format(decoded.snapshot)}`
+          return yield* storeError("Damaged", subject, belongs)
+        }
+        return decoded
+      })
 
     const write = (
       namespace: Namespace,
@@ -119,8 +125,8 @@ export const make = (
       content: Uint8Array
     ) => files.replaceFile(locate(namespace, snapshot, fileName), [content], { sync })
 
-    const writeManifest = (namespace: Namespace, value: Manifest.Manifest) =>
-      write(namespace, value.snapshot, ArchiveName.manifestFile, Manifest.encode(value))
+    const writeManifest = (namespace: Namespace, snapshot: Snapshot.Snapshot, value: Manifest.Manifest) =>
+      write(namespace, snapshot, ArchiveName.manifestFile, Manifest.encode(value))
 
     const index = (namespace: Namespace, snapshot: Snapshot.Snapshot, archive: ArchiveName.ArchiveName) =>
       Effect.gen(function* () {
@@ -140,7 +146,7 @@ export const make = (
           Effect.gen(function* () {
             yield* locks.holdSoon(manifestLockName(namespace, snapshot), "exclusive")
             const changed = change(yield* manifest(namespace, snapshot))
-            yield* writeManifest(namespace, changed)
+            yield* writeManifest(namespace, snapshot, changed)
             return changed
           })
         ),

@@ -1,14 +1,23 @@
 /**
- * Random access to an archive: find a file by name, list a directory, read one entry, without reading the rest. Works
- * over anything that reads byte ranges; each function takes one read where the sizes at hand allow it.
+ * Random access to an archive: find a file by name, list a directory, read one entry, without reading the
+ * rest. Works over anything that reads byte ranges; each function takes one read where the sizes at hand
+ * allow it.
  *
- * Crafted archives get nowhere: a child lies strictly inside its parent and children of one directory do not overlap, so
- * every walk over directories ends after at most as many entries as the archive has bytes for; a hard link's target lies
- * before it and is a file. The payload stream of version 2 is optional and only `contentRange` reads it.
+ * Crafted archives get nowhere: a child lies strictly inside its parent and children of one directory do not
+ * overlap, so every walk over directories ends after at most as many entries as the archive has bytes for; a
+ * hard link's target lies before it and is a file. The payload stream of version 2 is optional and only
+ * `contentRange` reads it.
  */
 import * as Effect from "effect/Effect"
 import { attempt, fail, type FormatError } from "../FormatError.ts"
-import { checkName, type DirectoryEntry, type Entry, type FileEntry, type HardlinkEntry, withoutTerminator } from "./Entry.ts"
+import {
+  checkName,
+  type DirectoryEntry,
+  type Entry,
+  type FileEntry,
+  type HardlinkEntry,
+  withoutTerminator
+} from "./Entry.ts"
 import { type DecodedEntry, decodeEntry, decodePreamble } from "./EntryDecoder.ts"
 import {
   type ChildExtent,
@@ -76,7 +85,10 @@ const readExactly = <E>(
       : attempt(() => fail("pxar archive", offset, `${lengthBytes} bytes`, `${bytes.length} bytes`))
   )
 
-/** Reads from `start` on until `decode` has what it needs; it answers with a number when it needs that many bytes. */
+/**
+ * Reads from `start` on until `decode` has what it needs; it answers with a number when it needs that many
+ * bytes.
+ */
 const readGrowing = Effect.fnUntraced(function* <A extends object, E>(
   source: ByteSource<E>,
   start: number,
@@ -93,7 +105,9 @@ const readGrowing = Effect.fnUntraced(function* <A extends object, E>(
   }
 })
 
-/** Opens an archive, or the archive stream of a split one together with its payload stream if that is wanted. */
+/**
+ * Opens an archive, or the archive stream of a split one together with its payload stream if that is wanted.
+ */
 export const openArchive = Effect.fnUntraced(function* <E>(source: ByteSource<E>, payload?: ByteSource<E>) {
   const endOffset = source.sizeBytes
   const preamble = yield* readGrowing(source, 0, endOffset, (bytes) => decodePreamble(bytes, endOffset))
@@ -205,7 +219,11 @@ export const listChildren = Effect.fnUntraced(function* <E>(archive: Archive<E>,
     }
     if (endOffset > aheadOffset + ahead.length) {
       aheadOffset = fileOffset
-      ahead = yield* readExactly(archive.source, fileOffset, Math.min(READ_AHEAD_BYTES, goodbyeStart - fileOffset))
+      ahead = yield* readExactly(
+        archive.source,
+        fileOffset,
+        Math.min(READ_AHEAD_BYTES, goodbyeStart - fileOffset)
+      )
     }
     const bytes = ahead.subarray(fileOffset - aheadOffset, endOffset - aheadOffset)
     const decoded = yield* attempt(() => decodeChild(bytes, extent))
@@ -261,10 +279,16 @@ export const contentRange = Effect.fnUntraced(function* <E>(archive: Archive<E>,
   const { payload } = archive
   const inArchive: ContentRange = { stream, offset, sizeBytes }
   if (stream === "archive") return inArchive
-  if (payload === undefined) return yield* Effect.die(new Error("the archive was opened without its payload stream"))
+  if (payload === undefined)
+    return yield* Effect.die(new Error("the archive was opened without its payload stream"))
   yield* attempt(() => {
     if (offset + Items.HEADER_BYTES + sizeBytes > payload.sizeBytes) {
-      fail("pxar archive", offset, "a payload inside its stream", `${sizeBytes} of ${payload.sizeBytes} bytes`)
+      fail(
+        "pxar archive",
+        offset,
+        "a payload inside its stream",
+        `${sizeBytes} of ${payload.sizeBytes} bytes`
+      )
     }
   })
   const header = yield* readExactly(payload, offset, Items.HEADER_BYTES)

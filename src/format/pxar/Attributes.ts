@@ -1,8 +1,8 @@
 /**
- * The optional items of an entry between its ENTRY and its content: extended attributes, access control list, file
- * capabilities and quota project, in that fixed order. `writeAttributes` writes them, `AttributeCollector` puts them
- * together again and refuses any other order, a second one of what may stand once, and more than
- * `ATTRIBUTES_LIMIT_BYTES` of them.
+ * The optional items of an entry between its ENTRY and its content: extended attributes, access control list,
+ * file capabilities and quota project, in that fixed order. `writeAttributes` writes them,
+ * `AttributeCollector` puts them together again and refuses any other order, a second one of what may stand
+ * once, and more than `ATTRIBUTES_LIMIT_BYTES` of them.
  *
  * Permissions are three bits in a u64; 2^64-1 in ACL_DEFAULT stands for "not set".
  */

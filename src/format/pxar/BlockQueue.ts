@@ -1,6 +1,6 @@
 /**
- * Blocks of a stream as they arrive, read as one. Bytes that lie in one block come as views of it; only what straddles
- * a border is copied.
+ * Blocks of a stream as they arrive, read as one. Bytes that lie in one block come as views of it; only what
+ * straddles a border is copied.
  */
 const NONE = new Uint8Array(0)
 
@@ -67,8 +67,8 @@ export class BlockQueue {
 
   #dropFront(): void {
     this.#at = 0
-    // Emptied at once, so that a block already read is not kept alive; compacted seldom, so that pushing many small
-    // blocks does not cost a move of all the others each.
+    // Emptied at once, so that a block already read is not kept alive; compacted seldom, so that pushing many
+    // small blocks does not cost a move of all the others each.
     this.#blocks[this.#front++] = NONE
     if (this.#front * 2 >= this.#blocks.length) {
       this.#blocks.splice(0, this.#front)

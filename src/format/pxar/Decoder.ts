@@ -1,12 +1,13 @@
 /**
- * Reads an archive from its beginning, as its bytes arrive: `push` a block, then call `next` until it returns undefined,
- * which asks for more; `finish` at the end of the input. File contents come as views of the pushed blocks, everything
- * else is copied out, so a block may be released once `next` asked for more and its pieces are used.
+ * Reads an archive from its beginning, as its bytes arrive: `push` a block, then call `next` until it returns
+ * undefined, which asks for more; `finish` at the end of the input. File contents come as views of the pushed
+ * blocks, everything else is copied out, so a block may be released once `next` asked for more and its pieces
+ * are used.
  *
- * Reads version 1 and the archive stream of version 2, where a file carries a reference to its payload. What holds after
- * a successful `finish`: items in the order of the format and within its limits, directories closed in order by a table
- * with one item a child, hard links pointing backwards, payload references never decreasing. Order and uniqueness of
- * the names in a directory are not checked.
+ * Reads version 1 and the archive stream of version 2, where a file carries a reference to its payload. What
+ * holds after a successful `finish`: items in the order of the format and within its limits, directories
+ * closed in order by a table with one item a child, hard links pointing backwards, payload references never
+ * decreasing. Order and uniqueness of the names in a directory are not checked.
  */
 import { fail } from "../FormatError.ts"
 import { BlockQueue } from "./BlockQueue.ts"

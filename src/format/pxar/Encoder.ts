@@ -1,15 +1,16 @@
 /**
- * Writes a pxar archive, entry after entry, into memory that the caller drains whenever it likes. Only positions and the
- * goodbye items of open directories are kept, so the size of an archive does not matter.
+ * Writes a pxar archive, entry after entry, into memory that the caller drains whenever it likes. Only
+ * positions and the goodbye items of open directories are kept, so the size of an archive does not matter.
  *
- * Version 1 is one stream: a file's content follows its entry. Version 2 is two: the archive stream holds a reference,
- * the content stands behind a header of its own in the payload stream. Either way the encoder writes the headers and the
- * caller provides exactly the announced number of content bytes, through `writePayload` (copied into the buffer, for
- * small files) or beside the encoder after draining it (`passPayload` tells how many).
+ * Version 1 is one stream: a file's content follows its entry. Version 2 is two: the archive stream holds a
+ * reference, the content stands behind a header of its own in the payload stream. Either way the encoder
+ * writes the headers and the caller provides exactly the announced number of content bytes, through
+ * `writePayload` (copied into the buffer, for small files) or beside the encoder after draining it
+ * (`passPayload` tells how many).
  *
- * An entry that cannot be written fails with `FormatError` and leaves the archive as it was. Calls out of order are
- * defects of the caller and throw `Error`. The encoder writes children in the order given; byte order of names is the
- * caller's duty.
+ * An entry that cannot be written fails with `FormatError` and leaves the archive as it was. Calls out of
+ * order are defects of the caller and throw `Error`. The encoder writes children in the order given; byte
+ * order of names is the caller's duty.
  */
 import type { Device, FileKind, FileMetadata } from "../../model/FileMetadata.ts"
 import { kindOfMode } from "../../model/FileMetadata.ts"
@@ -46,7 +47,8 @@ export class Encoder {
   readonly #directories: Array<OpenDirectory> = []
   readonly #hash = new Uint32Array(2)
   #payloadRemainingBytes = 0
-  #lastPayloadOffset = 0
+  /** The payload stream's own header ends here; no content begins before. */
+  #lastPayloadOffset = Items.HEADER_BYTES - 1
 
   /** Begins an archive with the metadata of its root directory. */
   static startArchive(rootMetadata: FileMetadata, options: EncoderOptions): Encoder {
@@ -128,6 +130,8 @@ export class Encoder {
 
   /** Begins a file whose `sizeBytes` of content come next. Returns what a hard link to it needs. */
   startFile(name: Uint8Array, metadata: FileMetadata, sizeBytes: number): number {
+    if (!(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0))
+      throw new RangeError(`no file has ${sizeBytes} bytes`)
     const payloadOffset = this.#payload.position
     const fileOffset =
       this.#version === 1
@@ -167,7 +171,9 @@ export class Encoder {
     return fileOffset
   }
 
-  /** Counts bytes that the caller put into the drained payload stream besides files: reused chunks, padding. */
+  /**
+   * Counts bytes that the caller put into the drained payload stream besides files: reused chunks, padding.
+   */
   advancePayload(countBytes: number): void {
     this.#expectEntry()
     if (this.#version !== 2) throw new Error("only archives of version 2 have a payload stream")

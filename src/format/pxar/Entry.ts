@@ -1,6 +1,7 @@
 /**
- * What an archive says of one file, and the rules for names and paths that encoder and decoders share: a name is one
- * component, never empty, `.` or `..`, without `/` and NUL; paths and link targets are free of NUL; none is over 4096 bytes.
+ * What an archive says of one file, and the rules for names and paths that encoder and decoders share: a name
+ * is one component, never empty, `.` or `..`, without `/` and NUL; paths and link targets are free of NUL;
+ * none is over 4096 bytes.
  */
 import type { Device, FileMetadata } from "../../model/FileMetadata.ts"
 import { fail, type FormatName } from "../FormatError.ts"

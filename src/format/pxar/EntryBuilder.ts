@@ -1,6 +1,6 @@
 /**
- * Puts one entry together from its items, for the sequential decoder and for random access alike: ENTRY, attributes,
- * then what the kind asks for. The kind comes from the mode, and the items must agree with it.
+ * Puts one entry together from its items, for the sequential decoder and for random access alike: ENTRY,
+ * attributes, then what the kind asks for. The kind comes from the mode, and the items must agree with it.
  */
 import { type FileKind, type FileMetadata, kindOfMode } from "../../model/FileMetadata.ts"
 import { ByteReader } from "../ByteReader.ts"
@@ -49,7 +49,9 @@ export class EntryBuilder {
     this.#attributes = new AttributeCollector(stat)
   }
 
-  /** Takes the next item with its content; gives the entry when that was its last. PAYLOAD goes to `payload`. */
+  /**
+   * Takes the next item with its content; gives the entry when that was its last. PAYLOAD goes to `payload`.
+   */
   add(item: Items.Item, content: Uint8Array, offset: number): Entry | undefined {
     if (isAttribute(item)) {
       this.#attributes.add(item, content, offset)

@@ -1,7 +1,7 @@
 /**
- * Decodes single entries and the beginning of an archive from a piece of it, for random access. The piece may be too
- * short: then the answer is the number of bytes, counted from its beginning, that would bring the decoder further, always
- * more than it was given and never more than there are before the end it was told.
+ * Decodes single entries and the beginning of an archive from a piece of it, for random access. The piece may
+ * be too short: then the answer is the number of bytes, counted from its beginning, that would bring the
+ * decoder further, always more than it was given and never more than there are before the end it was told.
  */
 import { fail } from "../FormatError.ts"
 import type { Entry } from "./Entry.ts"
@@ -27,7 +27,9 @@ interface Located extends Items.Header {
   readonly endOffset: number
 }
 
-/** Walks over the items in `bytes`, which stand at `start` in an archive where nothing may reach past `limit`. */
+/**
+ * Walks over the items in `bytes`, which stand at `start` in an archive where nothing may reach past `limit`.
+ */
 class ItemCursor {
   readonly #bytes: Uint8Array
   readonly #view: DataView

@@ -1,13 +1,14 @@
 /**
  * The table at the end of a directory through which its children are found by name without reading it all.
  *
- * Content: one item of 24 bytes a child (u64 hash of its name, u64 distance from the child's FILENAME item to the start
- * of the GOODBYE item, u64 size of the child), and a tail item (marker, distance from the directory's ENTRY to the start
- * of the GOODBYE item, full size of the GOODBYE item). Sorted by hash, the items form an implicit binary search tree:
- * root at slot 0, smaller hashes below slot 2i+1, greater ones below 2i+2, every level but the last one full.
+ * Content: one item of 24 bytes a child (u64 hash of its name, u64 distance from the child's FILENAME item to
+ * the start of the GOODBYE item, u64 size of the child), and a tail item (marker, distance from the
+ * directory's ENTRY to the start of the GOODBYE item, full size of the GOODBYE item). Sorted by hash, the
+ * items form an implicit binary search tree: root at slot 0, smaller hashes below slot 2i+1, greater ones
+ * below 2i+2, every level but the last one full.
  *
- * Children are laid out without gaps, so a child ends where the next one begins. The stored sizes are not used for that:
- * in a split archive the size of a file includes its payload, which is elsewhere.
+ * Children are laid out without gaps, so a child ends where the next one begins. The stored sizes are not
+ * used for that: in a split archive the size of a file includes its payload, which is elsewhere.
  */
 import type { ByteWriter } from "../ByteWriter.ts"
 import { fail } from "../FormatError.ts"
@@ -42,7 +43,8 @@ export const searchTreeOrder = (count: number): Uint32Array => {
   const place = (items: number, first: number, level: number, slot: number): void => {
     const half = 2 ** level
     const full = half + half / 2 - 1
-    // The left subtree is full when the last level reaches past its middle; otherwise it lacks what is missing there.
+    // The left subtree is full when the last level reaches past its middle; otherwise it lacks what is
+    // missing there.
     const middle = items > full ? half - 1 : half - 1 - (full - items)
     order[slot] = first + middle
     if (middle > 0) place(middle, first, level - 1, 2 * slot + 1)
@@ -80,14 +82,19 @@ const u64At = (view: DataView, at: number, offset: number): number => {
   return high * 0x1_0000_0000 + view.getUint32(at, true)
 }
 
-/** The extent of a directory as its goodbye tail gives it; offsets are of the ENTRY and of the GOODBYE item. */
+/**
+ * The extent of a directory as its goodbye tail gives it; offsets are of the ENTRY and of the GOODBYE item.
+ */
 export interface DirectoryExtent {
   readonly entryStart: number
   readonly goodbyeStart: number
   readonly endOffset: number
 }
 
-/** Reads a goodbye tail, the 24 bytes before `endOffset`, and checks that the directory it describes is possible. */
+/**
+ * Reads a goodbye tail, the 24 bytes before `endOffset`, and checks that the directory it describes is
+ * possible.
+ */
 export const readGoodbyeTail = (tail: Uint8Array, endOffset: number): DirectoryExtent => {
   const view = viewOf(tail)
   const offset = endOffset - GOODBYE_ITEM_BYTES

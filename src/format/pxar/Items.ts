@@ -1,9 +1,9 @@
 /**
- * The items a pxar archive is made of. Each is a header of 16 bytes, u64 type and u64 full size (header included), and
- * its content; `ITEMS` lists every type there is with the limits of its content.
+ * The items a pxar archive is made of. Each is a header of 16 bytes, u64 type and u64 full size (header
+ * included), and its content; `ITEMS` lists every type there is with the limits of its content.
  *
- * A type is SipHash-2-4 under `ARCHIVE_KEY` of the label `__PROXMOX_FORMAT_<NAME>__`. Types are kept as two 32-bit
- * halves, as that is how they are read and written; the low halves alone are all different.
+ * A type is SipHash-2-4 under `ARCHIVE_KEY` of the label `__PROXMOX_FORMAT_<NAME>__`. Types are kept as two
+ * 32-bit halves, as that is how they are read and written; the low halves alone are all different.
  */
 import type { ByteWriter } from "../ByteWriter.ts"
 import { fail } from "../FormatError.ts"
@@ -23,7 +23,9 @@ export const HEADER_BYTES = 16
 export const PATH_LIMIT_BYTES = 4096
 /** Longest name of an extended attribute. */
 export const XATTR_NAME_LIMIT_BYTES = 255
-/** The prelude has no limit in the format; ours keeps a crafted archive from being held in memory as a whole. */
+/**
+ * The prelude has no limit in the format; ours keeps a crafted archive from being held in memory as a whole.
+ */
 export const PRELUDE_LIMIT_BYTES = 16 * 1024 * 1024
 /** The same for all extended attributes and access control entries of one file together. */
 export const ATTRIBUTES_LIMIT_BYTES = 64 * 1024 * 1024
@@ -80,7 +82,10 @@ export interface Header {
 const describeType = (low: number, high: number): string =>
   `0x${high.toString(16).padStart(8, "0")}${low.toString(16).padStart(8, "0")}`
 
-/** Reads the header at `at` in `view`, which must hold it whole; `offset` is its place in the archive, for messages. */
+/**
+ * Reads the header at `at` in `view`, which must hold it whole; `offset` is its place in the archive, for
+ * messages.
+ */
 export const readHeader = (view: DataView, at: number, offset: number): Header => {
   const low = view.getUint32(at, true)
   const high = view.getUint32(at + 4, true)

@@ -1,7 +1,7 @@
 /**
- * The payload stream of a version 2 archive: an empty PAYLOAD_START_MARKER item, the contents of files, each a PAYLOAD
- * item that the archive stream refers to by the offset of its header, with anything between them, and an empty
- * PAYLOAD_TAIL_MARKER item. There is no way to read it without the archive stream.
+ * The payload stream of a version 2 archive: an empty PAYLOAD_START_MARKER item, the contents of files, each
+ * a PAYLOAD item that the archive stream refers to by the offset of its header, with anything between them,
+ * and an empty PAYLOAD_TAIL_MARKER item. There is no way to read it without the archive stream.
  */
 import { ByteReader } from "../ByteReader.ts"
 import { fail } from "../FormatError.ts"

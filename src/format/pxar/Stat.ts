@@ -1,8 +1,8 @@
 /**
  * The fixed part of an entry: type and permission bits, flags, owner and modification time.
  *
- * Version 2, 40 bytes: u64 mode, u64 flags, u32 uid, u32 gid, i64 seconds, u32 nanoseconds, 4 bytes of zeros. Version 1,
- * 32 bytes, read only: the time is one u64 of nanoseconds since the epoch instead.
+ * Version 2, 40 bytes: u64 mode, u64 flags, u32 uid, u32 gid, i64 seconds, u32 nanoseconds, 4 bytes of zeros.
+ * Version 1, 32 bytes, read only: the time is one u64 of nanoseconds since the epoch instead.
  */
 import type { FileMetadata } from "../../model/FileMetadata.ts"
 import type { ByteReader } from "../ByteReader.ts"
@@ -12,9 +12,20 @@ import { ENTRY, writeHeader } from "./Items.ts"
 export type Stat = Pick<FileMetadata, "mode" | "flags" | "uid" | "gid" | "mtimeSeconds" | "mtimeNanos">
 
 const NANOS_PER_SECOND = 1_000_000_000
+const MAXIMUM_U32 = 0xffff_ffff
 
-/** Writes an ENTRY item. */
+/** Writes an ENTRY item; what would not read back is a defect of the caller. */
 export const writeStat = (writer: ByteWriter, stat: Stat): void => {
+  const isPossible =
+    stat.mode <= MAXIMUM_U32 &&
+    stat.uid >>> 0 === stat.uid &&
+    stat.gid >>> 0 === stat.gid &&
+    stat.mtimeNanos >>> 0 === stat.mtimeNanos &&
+    stat.mtimeNanos < NANOS_PER_SECOND
+  if (!isPossible)
+    throw new RangeError(
+      `mode, owner or nanoseconds out of range: ${stat.mode}, ${stat.uid}, ${stat.gid}, ${stat.mtimeNanos}`
+    )
   writeHeader(writer, ENTRY, ENTRY.maximumBytes)
     .u64(stat.mode)
     .u64(stat.flags)
@@ -28,7 +39,7 @@ export const writeStat = (writer: ByteWriter, stat: Stat): void => {
 const readMode = (reader: ByteReader): number => {
   const at = reader.offset
   const mode = reader.size("mode")
-  if (mode > 0xffff_ffff) reader.fail("a mode of 32 bits", String(mode), at)
+  if (mode > MAXIMUM_U32) reader.fail("a mode of 32 bits", String(mode), at)
   return mode
 }
 

@@ -1,0 +1,201 @@
+/**
+ * ArchiveWriter: one archive of a session on its way into the store: an ingest, the index that grows with it, and its
+ * line in the manifest.
+ *
+ * Invariant: the index is written, and the archive named in the manifest, only after all of its chunks are stored.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { makeDynamicChunker } from "../chunking/DynamicChunker.ts"
+import { makeFixedChunker } from "../chunking/FixedChunker.ts"
+import { makeScanner } from "../chunking/makeScanner.ts"
+import { makePayloadChunker } from "../chunking/PayloadChunker.ts"
+import type { Scanner } from "../chunking/Scanner.ts"
+import type { EncodedIndex, IndexIdentity } from "../format/ChunkIndex.ts"
+import { uuidSizeBytes } from "../format/ChunkIndex.ts"
+import { DynamicIndexBuilder } from "../format/DynamicIndex.ts"
+import { FixedIndexBuilder } from "../format/FixedIndex.ts"
+import type { ManifestFile } from "../format/Manifest.ts"
+import type { ArchiveName } from "../model/ArchiveName.ts"
+import * as Digest from "../model/Digest.ts"
+import { Entropy } from "../platform/Entropy.ts"
+import type { FilesError } from "../platform/Files.ts"
+import { decodeOrDamaged, type StoreError } from "../store/StoreError.ts"
+import type { BackupSession } from "./BackupSession.ts"
+import * as Ingest from "./Ingest.ts"
+
+/** How an archive is cut. */
+export type Cutting =
+  | { readonly kind: "dynamic"; readonly averageBytes: number }
+  /** Like dynamic, with boundaries suggested by the encoder of a split archive. */
+  | { readonly kind: "payload"; readonly averageBytes: number }
+  | { readonly kind: "fixed"; readonly chunkBytes: number; readonly sizeBytes: number | undefined }
+
+export interface ArchiveWriter {
+  readonly ingest: Ingest.Ingest<FilesError | StoreError>
+  /** Suggests where to cut; only for `payload`. */
+  readonly suggest: (streamOffset: number) => void
+  /** Adds `count` whole chunks of zeros without reading, cutting or hashing them; only for `fixed`, between chunks. */
+  readonly addZeroChunks: (count: number) => Effect.Effect<void, FilesError | StoreError>
+  /** Size so far: bytes of the archive in finished chunks. */
+  readonly sizeBytes: () => number
+  /** Stores the rest, writes the index and names the archive in the manifest. */
+  readonly finish: Effect.Effect<ManifestFile, FilesError | StoreError>
+}
+
+/** Four slots keep two threads busy and stay below 70 MiB; a small stream beside a large one does with two. */
+const slotCountOf = (maximumBytes: number): number => (maximumBytes < 4 * 1024 * 1024 ? 2 : 4)
+
+interface IndexBuilder {
+  readonly add: (digest: Uint8Array, sizeBytes: number) => void
+  readonly sizeBytes: () => number
+  readonly finish: (identity: IndexIdentity) => EncodedIndex
+}
+
+const makeIndexBuilder = (cutting: Cutting): IndexBuilder => {
+  if (cutting.kind === "fixed") {
+    const { sizeBytes, chunkBytes } = cutting
+    const builder = new FixedIndexBuilder({
+      chunkSizeBytes: chunkBytes,
+      ...(sizeBytes === undefined ? {} : { sizeBytes })
+    })
+    let end = 0
+    return {
+      add: (digest, length) => {
+        builder.add(end, length, digest)
+        end += length
+      },
+      sizeBytes: () => end,
+      finish: (identity) => builder.finish(identity)
+    }
+  }
+  const builder = new DynamicIndexBuilder()
+  return {
+    add: (digest, length) => builder.add(builder.sizeBytes + length, digest),
+    sizeBytes: () => builder.sizeBytes,
+    finish: (identity) => builder.finish(identity)
+  }
+}
+
+interface Cutter {
+  readonly maximumBytes: number
+  readonly make: (scanner: Scanner) => Ingest.Chunker & { readonly suggest: (streamOffset: number) => void }
+}
+
+const noSuggestions = (): void => undefined
+
+const cutterOf = (cutting: Cutting): Cutter => {
+  switch (cutting.kind) {
+    case "fixed":
+      return {
+        maximumBytes: cutting.chunkBytes,
+        make: () => ({
+          maximumBytes: cutting.chunkBytes,
+          next: makeFixedChunker(cutting.chunkBytes).next,
+          suggest: noSuggestions
+        })
+      }
+    case "dynamic":
+      return {
+        maximumBytes: cutting.averageBytes * 4,
+        make: (scanner) => {
+          const chunker = makeDynamicChunker(scanner, cutting.averageBytes)
+          return {
+            maximumBytes: chunker.maximumBytes,
+            next: (start, available, isEnd) => chunker.next(start, available, isEnd),
+            suggest: noSuggestions
+          }
+        }
+      }
+    case "payload":
+      return {
+        maximumBytes: cutting.averageBytes * 4,
+        make: (scanner) => {
+          const chunker = makePayloadChunker(scanner, cutting.averageBytes)
+          return {
+            maximumBytes: chunker.maximumBytes,
+            next: (start, available, isEnd) => chunker.next(start, available, isEnd),
+            suggest: (offset) => chunker.suggest(offset)
+          }
+        }
+      }
+  }
+}
+
+/** Stores one chunk and counts what became of it. */
+const storeChunk = (session: BackupSession) => (digestBytes: Uint8Array, data: Uint8Array) => {
+  const { compress, crypt, datastore, statistics } = session
+  return datastore.chunks.insert({ digest: Digest.fromBytes(digestBytes), data, compress, crypt }).pipe(
+    Effect.map(({ duplicate, encodedSizeBytes }) => {
+      statistics.encodedBytes += encodedSizeBytes
+      if (duplicate) {
+        statistics.duplicateChunks += 1
+        statistics.duplicateBytes += data.length
+      } else {
+        statistics.newChunks += 1
+        statistics.newBytes += data.length
+        statistics.storedBytes += encodedSizeBytes
+      }
+    })
+  )
+}
+
+export const open = (
+  session: BackupSession,
+  archive: ArchiveName,
+  cutting: Cutting
+): Effect.Effect<ArchiveWriter, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { statistics, known, crypt } = session
+    const entropy = yield* Entropy
+    const cutter = cutterOf(cutting)
+    const slotCount = slotCountOf(cutter.maximumBytes)
+    const scanner = makeScanner(Ingest.memoryBytes(cutter.maximumBytes, slotCount), { shared: true })
+    const chunker = cutter.make(scanner)
+    const index = makeIndexBuilder(cutting)
+
+    const announce = (digest: Uint8Array, sizeBytes: number): boolean => {
+      index.add(digest, sizeBytes)
+      statistics.chunks += 1
+      statistics.sizeBytes += sizeBytes
+      if (known.add(digest)) return false
+      statistics.reusedChunks += 1
+      statistics.reusedBytes += sizeBytes
+      return true
+    }
+
+    const store = storeChunk(session)
+    const digestSuffix = crypt?.idKey
+    const ingest = yield* Ingest.make({ scanner, chunker, slotCount, digestSuffix, announce, store })
+
+    const zeroChunk = yield* Effect.cached(
+      Effect.sync(() => {
+        const data = new Uint8Array(chunker.maximumBytes)
+        return { data, digest: Ingest.digestOf(data, digestSuffix) }
+      })
+    )
+
+    const addZeroChunks = (count: number) =>
+      Effect.gen(function* () {
+        const { data, digest } = yield* zeroChunk
+        for (let done = 0; done < count; done++) {
+          if (!announce(digest, data.length)) yield* store(digest, data)
+        }
+      })
+
+    const finish = Effect.gen(function* () {
+      yield* ingest.end
+      const ctime = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+      const encoded = yield* decodeOrDamaged(archive.client, () =>
+        index.finish({ uuid: entropy(uuidSizeBytes), ctime })
+      )
+      const { namespace, snapshot, datastore, cryptMode } = session
+      const file = { filename: archive.file, cryptMode, sizeBytes: encoded.sizeBytes, csum: encoded.checksum }
+      yield* session.addFile(file)
+      yield* datastore.snapshotFiles.write(namespace, snapshot, archive.file, encoded.bytes)
+      return file
+    })
+
+    return { ingest, suggest: chunker.suggest, addZeroChunks, sizeBytes: index.sizeBytes, finish }
+  })

@@ -1,0 +1,280 @@
+/**
+ * BackupSession: one snapshot in the making.
+ *
+ * While it is open the session holds the group and the new snapshot exclusively, the snapshot it builds on shared, and
+ * counts as a writer of the store. The manifest is written last, after everything it names has been flushed: before
+ * that the snapshot does not count as finished, and when the session ends without `finish` its folder is removed.
+ * A killed process leaves a folder without a manifest; `leftovers` names such folders.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { hash } from "node:crypto"
+import { Datastore, groupLockName, snapshotLockName } from "../datastore/Datastore.ts"
+import type { CryptConfig } from "../format/CryptConfig.ts"
+import * as DataBlob from "../format/DataBlob.ts"
+import * as Manifest from "../format/Manifest.ts"
+import * as ManifestNotes from "../format/ManifestNotes.ts"
+import * as ArchiveName from "../model/ArchiveName.ts"
+import * as AuthId from "../model/AuthId.ts"
+import * as BackupGroup from "../model/BackupGroup.ts"
+import type { CryptMode } from "../model/CryptMode.ts"
+import * as Digest from "../model/Digest.ts"
+import { DigestTable } from "../model/DigestTable.ts"
+import type { Namespace } from "../model/Namespace.ts"
+import * as Snapshot from "../model/Snapshot.ts"
+import { Entropy } from "../platform/Entropy.ts"
+import type { FilesError } from "../platform/Files.ts"
+import type { SnapshotEntry } from "../store/Hierarchy.ts"
+import { storeError, type StoreError } from "../store/StoreError.ts"
+
+export interface SessionOptions {
+  readonly namespace: Namespace
+  readonly group: BackupGroup.BackupGroup
+  /** Whole seconds since 1970; now when absent. Must be later than every snapshot of the group. */
+  readonly time?: number
+  readonly owner: AuthId.AuthId
+  readonly key?: { readonly crypt: CryptConfig; readonly mode: "encrypt" | "sign-only" }
+  /** Default true. */
+  readonly compress?: boolean
+  /** Take chunks of the group's previous good snapshot for known. Default true. */
+  readonly reusePrevious?: boolean
+}
+
+/** Counts over all archives of the session. */
+export interface SessionStatistics {
+  chunks: number
+  sizeBytes: number
+  /** Chunks known from the previous snapshot or from this session. */
+  reusedChunks: number
+  reusedBytes: number
+  /** Chunks that another backup had stored already. */
+  duplicateChunks: number
+  duplicateBytes: number
+  newChunks: number
+  newBytes: number
+  /** What the new chunks take in the store. */
+  storedBytes: number
+  /** Encoded size of new and duplicate chunks, as PBS counts it. */
+  encodedBytes: number
+}
+
+export interface BackupSession {
+  readonly datastore: Datastore["Service"]
+  readonly namespace: Namespace
+  readonly snapshot: Snapshot.Snapshot
+  /** The finished, not failed snapshot whose chunks are known. */
+  readonly previous:
+    | { readonly snapshot: Snapshot.Snapshot; readonly manifest: Manifest.Manifest }
+    | undefined
+  /** Snapshots of the group that an interrupted backup left behind. */
+  readonly leftovers: ReadonlyArray<Snapshot.Snapshot>
+  /** Digests that need not be stored again. */
+  readonly known: DigestTable
+  readonly crypt: CryptConfig | undefined
+  readonly cryptMode: CryptMode
+  readonly compress: boolean
+  readonly statistics: SessionStatistics
+  /** Enters a file into the manifest to come. Each name once. */
+  readonly addFile: (file: Manifest.ManifestFile) => Effect.Effect<void, StoreError>
+  /** Stores small content as a blob of its own. */
+  readonly uploadBlob: (
+    archive: ArchiveName.ArchiveName,
+    data: Uint8Array
+  ) => Effect.Effect<Manifest.ManifestFile, FilesError | StoreError>
+  /** Writes the manifest: from here on the snapshot exists. */
+  readonly finish: Effect.Effect<Manifest.Manifest, FilesError | StoreError>
+}
+
+type Failure = FilesError | StoreError
+
+/** A clock that stands this little behind the group's newest snapshot is taken for two backups in one moment. */
+const sameMomentSeconds = 5
+
+const chooseTime = (
+  options: SessionOptions,
+  newest: Snapshot.Snapshot | undefined
+): Effect.Effect<number, StoreError> =>
+  Effect.gen(function* () {
+    const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+    const wanted = options.time ?? now
+    if (newest === undefined || wanted > newest.time) return wanted
+    if (options.time === undefined && newest.time - now < sameMomentSeconds) return newest.time + 1
+    const subject = Snapshot.format(Snapshot.make(options.group, wanted))
+    return yield* storeError(
+      "SnapshotExists",
+      subject,
+      `the group has a snapshot of ${newest.directory} already`
+    )
+  })
+
+const prepareGroup = (datastore: Datastore["Service"], { namespace, group, owner }: SessionOptions) =>
+  Effect.gen(function* () {
+    const name = BackupGroup.format(group)
+    const isFree = yield* datastore.locks.tryHold(groupLockName(namespace, group), "exclusive")
+    if (!isFree) return yield* storeError("Busy", name, "another backup of this group is running")
+    const actual = yield* datastore.hierarchy.ensureGroup(namespace, group, owner)
+    if (!AuthId.isOwner(actual, owner)) {
+      return yield* storeError("NotOwner", name, `this backup group belongs to ${actual}, not to ${owner}`)
+    }
+  })
+
+/** The newest finished snapshot, unless its last verification failed; it stays locked with the session. */
+const findPrevious = (
+  datastore: Datastore["Service"],
+  namespace: Namespace,
+  entries: ReadonlyArray<SnapshotEntry>
+): Effect.Effect<BackupSession["previous"], Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const newest = entries.find(({ finished }) => finished)?.snapshot
+    if (newest === undefined) return undefined
+    yield* datastore.locks.hold(snapshotLockName(namespace, newest), "shared")
+    const manifest = yield* datastore.snapshotFiles
+      .manifest(namespace, newest)
+      .pipe(Effect.catchTag("StoreError", () => Effect.succeed(undefined)))
+    if (manifest === undefined || ManifestNotes.verifyState(manifest)?.state === "failed") return undefined
+    return { snapshot: newest, manifest }
+  })
+
+/** Registers the chunks of the previous snapshot. An index that cannot be read only costs reuse. */
+const registerKnown = (
+  datastore: Datastore["Service"],
+  namespace: Namespace,
+  previous: NonNullable<BackupSession["previous"]>,
+  known: DigestTable
+): Effect.Effect<void> =>
+  Effect.forEach(
+    previous.manifest.files,
+    ({ filename }) => {
+      const archive = ArchiveName.fromFile(filename)
+      if (archive.kind === "blob") return Effect.void
+      return datastore.snapshotFiles.index(namespace, previous.snapshot, archive).pipe(
+        Effect.map((index) => {
+          for (let chunk = 0; chunk < index.count; chunk++)
+            known.add(index.entries, index.digestOffset(chunk))
+        }),
+        Effect.ignore
+      )
+    },
+    { discard: true }
+  )
+
+const emptyStatistics = (): SessionStatistics => ({
+  chunks: 0,
+  sizeBytes: 0,
+  reusedChunks: 0,
+  reusedBytes: 0,
+  duplicateChunks: 0,
+  duplicateBytes: 0,
+  newChunks: 0,
+  newBytes: 0,
+  storedBytes: 0,
+  encodedBytes: 0
+})
+
+/** Opens a session on the datastore; closing the scope before `finish` undoes it. */
+export const open = (
+  options: SessionOptions
+): Effect.Effect<BackupSession, Failure, Datastore | Scope.Scope> =>
+  Effect.gen(function* () {
+    const datastore = yield* Datastore
+    const { namespace, group } = options
+    yield* datastore.locks.holdAsWriter
+    yield* prepareGroup(datastore, options)
+    const entries = yield* datastore.hierarchy.snapshots(namespace, group)
+    const snapshot = Snapshot.make(group, yield* chooseTime(options, entries[0]?.snapshot))
+    const previous = yield* findPrevious(datastore, namespace, entries)
+    const entropy = yield* Entropy
+    const known = new DigestTable(0, Buffer.from(entropy(4)).readUInt32LE())
+    if (previous !== undefined && options.reusePrevious !== false) {
+      yield* registerKnown(datastore, namespace, previous, known)
+    }
+    yield* datastore.locks.hold(snapshotLockName(namespace, snapshot), "exclusive")
+    let finished = false
+    yield* Effect.acquireRelease(datastore.hierarchy.createSnapshot(namespace, snapshot), () =>
+      finished ? Effect.void : Effect.ignore(abandon(datastore, namespace, snapshot))
+    )
+    const session = makeSession(datastore, options, snapshot, known)
+    return {
+      ...session,
+      previous,
+      leftovers: entries.filter((entry) => !entry.finished).map((entry) => entry.snapshot),
+      finish: session.finish.pipe(
+        Effect.tap(() => Effect.sync(() => (finished = true))),
+        Effect.uninterruptible
+      )
+    }
+  })
+
+const abandon = (datastore: Datastore["Service"], namespace: Namespace, snapshot: Snapshot.Snapshot) =>
+  Effect.andThen(
+    datastore.hierarchy.removeSnapshot(namespace, snapshot),
+    datastore.hierarchy.removeGroupIfEmpty(namespace, snapshot.group)
+  )
+
+const makeSession = (
+  datastore: Datastore["Service"],
+  options: SessionOptions,
+  snapshot: Snapshot.Snapshot,
+  known: DigestTable
+): Omit<BackupSession, "previous" | "leftovers"> => {
+  const { namespace, key } = options
+  const compress = options.compress ?? true
+  const crypt = key?.mode === "encrypt" ? key.crypt : undefined
+  const cryptMode: CryptMode = key?.mode ?? "none"
+  const statistics = emptyStatistics()
+  const files: Array<Manifest.ManifestFile> = []
+
+  const addFile = (file: Manifest.ManifestFile): Effect.Effect<void, StoreError> =>
+    Effect.suspend(() => {
+      if (files.some(({ filename }) => filename === file.filename)) {
+        return Effect.fail(storeError("Refused", file.filename, "this archive is named twice in one backup"))
+      }
+      files.push(file)
+      return Effect.void
+    })
+
+  const uploadBlob = (archive: ArchiveName.ArchiveName, data: Uint8Array) =>
+    Effect.gen(function* () {
+      if (data.length > DataBlob.dataSizeMaxBytes) {
+        const detail = `a blob holds at most 128 MiB; this has ${data.length} bytes`
+        return yield* storeError("Refused", archive.client, detail)
+      }
+      const blob = DataBlob.encode(data, { compress, ...(crypt === undefined ? {} : { crypt }) })
+      const csum = Digest.parse(hash("sha256", blob, "hex"))
+      const file = { filename: archive.file, cryptMode, sizeBytes: blob.length, csum }
+      yield* addFile(file)
+      yield* datastore.snapshotFiles.write(namespace, snapshot, archive.file, blob)
+      return file
+    })
+
+  const finish = Effect.gen(function* () {
+    if (files.length === 0) {
+      return yield* storeError("Refused", Snapshot.format(snapshot), "a backup needs at least one archive")
+    }
+    yield* datastore.flush
+    const unsigned = ManifestNotes.withChunkUploadStats(Manifest.make(snapshot, files), {
+      count: statistics.newChunks + statistics.duplicateChunks,
+      sizeBytes: statistics.newBytes + statistics.duplicateBytes,
+      compressedSizeBytes: statistics.encodedBytes,
+      duplicates: statistics.duplicateChunks
+    })
+    const manifest = key === undefined ? unsigned : Manifest.sign(unsigned, key.crypt)
+    yield* datastore.snapshotFiles.writeManifest(namespace, snapshot, manifest)
+    return manifest
+  })
+
+  return {
+    datastore,
+    namespace,
+    snapshot,
+    known,
+    crypt,
+    cryptMode,
+    compress,
+    statistics,
+    addFile,
+    uploadBlob,
+    finish
+  }
+}

@@ -1,0 +1,10 @@
+/**
+ * Entropy: where random bytes come from (uuids, salts, vectors). A reference, so that a simulation can make them
+ * repeatable; by default the system's secure source.
+ */
+import * as Context from "effect/Context"
+import { randomBytes } from "node:crypto"
+
+export const Entropy = Context.Reference<(countBytes: number) => Uint8Array>("granary/platform/Entropy", {
+  defaultValue: () => (countBytes) => randomBytes(countBytes)
+})
