@@ -10,6 +10,7 @@ import * as DataBlob from "../src/format/DataBlob.ts"
 import * as DynamicIndex from "../src/format/DynamicIndex.ts"
 import * as FixedIndex from "../src/format/FixedIndex.ts"
 import { FormatError } from "../src/format/FormatError.ts"
+import * as KeyDerivation from "../src/format/KeyDerivation.ts"
 import * as KeyFile from "../src/format/KeyFile.ts"
 import * as Manifest from "../src/format/Manifest.ts"
 import * as MasterKey from "../src/format/MasterKey.ts"
@@ -187,6 +188,28 @@ describe("damaged files are read or refused", () => {
     )
   })
 
+  it("parameters of key derivation: what passes the check can be computed", () => {
+    const exponent = fc.integer({ min: -1, max: 18 })
+    const small = fc.integer({ min: -1, max: 12 })
+    const scrypt = fc
+      .tuple(exponent, fc.nat({ max: 1 }), small, small)
+      .map(([power, more, r, p]): KeyDerivation.PassphraseKdf => ({
+        kind: "scrypt",
+        n: 2 ** power + (more === 1 && power > 16 ? 1 : 0),
+        r,
+        p,
+        salt: new Uint8Array(8)
+      }))
+    fc.assert(
+      fc.property(scrypt, (kdf) =>
+        onlyFormatErrors(() =>
+          assert.strictEqual(KeyDerivation.derive(kdf, Buffer.from("phrase")).length, 32)
+        )
+      ),
+      { numRuns: 60 }
+    )
+  })
+
   it("encrypted keys", () => {
     const pem = readFileSync(join(golden, "keys/master-private.pem"), "utf8")
     fc.assert(
@@ -235,19 +258,23 @@ describe("what is written is read again", () => {
   it("dynamic indexes", () => {
     const chunk = fc.tuple(fc.integer({ min: 1, max: 2 ** 40 }), digest)
     fc.assert(
-      fc.property(identity, fc.array(chunk, { minLength: 1, maxLength: 200 }), (given, chunks) => {
-        let end = 0
-        const entries = chunks.map(([length, name]) => ({ end: (end += length), digest: name }))
-        const encoded = DynamicIndex.encode({ ...given, entries })
-        const index = DynamicIndex.decode(encoded.bytes)
-        walk(index)
-        assert.deepStrictEqual([index.ctime, index.checksum], [given.ctime, encoded.checksum])
-        assert.deepStrictEqual(Uint8Array.from(index.uuid), given.uuid)
-        assert.strictEqual(index.computeChecksum(), index.checksum)
-        assert.strictEqual(index.sizeBytes, end)
-        for (const [position, entry] of entries.entries())
-          assert.strictEqual(index.digest(position), entry.digest)
-      })
+      fc.property(
+        identity,
+        fc.array(chunk, { minLength: 1, maxLength: 200, size: "max" }),
+        (given, chunks) => {
+          let end = 0
+          const entries = chunks.map(([length, name]) => ({ end: (end += length), digest: name }))
+          const encoded = DynamicIndex.encode({ ...given, entries })
+          const index = DynamicIndex.decode(encoded.bytes)
+          walk(index)
+          assert.deepStrictEqual([index.ctime, index.checksum], [given.ctime, encoded.checksum])
+          assert.deepStrictEqual(Uint8Array.from(index.uuid), given.uuid)
+          assert.strictEqual(index.computeChecksum(), index.checksum)
+          assert.strictEqual(index.sizeBytes, end)
+          for (const [position, entry] of entries.entries())
+            assert.strictEqual(index.digest(position), entry.digest)
+        }
+      )
     )
   })
 

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
 import {
   type Archive,
-  type ByteSource,
+  type RangeReader,
   type Child,
   contentRange,
   listChildren,
@@ -262,7 +262,7 @@ export interface Meter {
   readBytes: number
 }
 
-export const sourceOf = (stream: Uint8Array, meter: Meter): ByteSource => ({
+export const sourceOf = (stream: Uint8Array, meter: Meter): RangeReader => ({
   sizeBytes: stream.length,
   read: (offset, lengthBytes) =>
     Effect.sync(() => {

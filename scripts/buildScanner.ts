@@ -39,7 +39,8 @@ const fourPrefixes = (first: number): string => {
  */
 const fillPrefixes = `
   (func $fillPrefixes
-    (param $position i32) (param $slot i32) (param $end i32) (param $prefix i32) (result i32) (local $word i32)
+    (param $position i32) (param $slot i32) (param $end i32) (param $prefix i32) (result i32)
+    (local $word i32)
     (loop $group ${[0, 4, 8, 12, 16, 20, 24, 28].map(fourPrefixes).join("")}
       (local.set $position (i32.add (local.get $position) (i32.const ${groupSize})))
       (local.set $slot (i32.add (local.get $slot) (i32.const ${groupSize * 4})))

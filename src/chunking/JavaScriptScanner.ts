@@ -20,6 +20,9 @@ const zeroHash = -1
 
 const windowSizeWords = windowSizeBytes / 4
 
+/** Many short calls instead of a few long ones: engines then optimise the word loop sooner, and better. */
+const blockSizeBytes = 32 * 1024
+
 /** The word loop takes the lowest byte first; elsewhere everything is scanned byte by byte. */
 const isLittleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1
 
@@ -52,7 +55,9 @@ export class JavaScriptScanner implements Scanner {
     const wordsFrom = Math.min(to, from + ((this.#wordsStart - from) & 3))
     const wordsTo = isLittleEndian ? to - ((to - wordsFrom) & 3) : wordsFrom
     let cut = this.#scanBytes(from, wordsFrom, highBits)
-    if (cut === -1) cut = this.#scanWords(wordsFrom, wordsTo, highBits)
+    for (let block = wordsFrom; block < wordsTo && cut === -1; block += blockSizeBytes) {
+      cut = this.#scanWords(block, Math.min(wordsTo, block + blockSizeBytes), highBits)
+    }
     if (cut === -1) cut = this.#scanBytes(wordsTo, to, highBits)
     return cut
   }
@@ -80,30 +85,30 @@ export class JavaScriptScanner implements Scanner {
     return -1
   }
 
-  /** The same over whole words: `from` is aligned in memory and `to - from` a multiple of four. */
+  /**
+   * The same over whole words: `from` is aligned in memory and `to - from` a multiple of four. `hash` is the
+   * complement here, too.
+   */
   #scanWords(from: number, to: number, highBits: number): number {
     if (from >= to) return -1
     const words = this.#words
+    const table = buzhashTable
     const firstWord = (from - this.#wordsStart) / 4
     const endWord = (to - this.#wordsStart) / 4
     const cutAfter = (word: number, byte: number): number => word * 4 + this.#wordsStart + byte
-    let g = this.#complementAt(from)
+    let hash = this.#complementAt(from)
     for (let word = firstWord; word < endWord; word++) {
       const entering = words[word]!
       const leaving = words[word - windowSizeWords]!
-      g = ((g << 1) | (g >>> 31)) ^ buzhashTable[leaving & 255]! ^ buzhashTable[entering & 255]!
-      if ((g & highBits) === 0 && (g & lowBits) !== lowBits) return cutAfter(word, 1)
-      g =
-        ((g << 1) | (g >>> 31)) ^ buzhashTable[(leaving >>> 8) & 255]! ^ buzhashTable[(entering >>> 8) & 255]!
-      if ((g & highBits) === 0 && (g & lowBits) !== lowBits) return cutAfter(word, 2)
-      g =
-        ((g << 1) | (g >>> 31)) ^
-        buzhashTable[(leaving >>> 16) & 255]! ^
-        buzhashTable[(entering >>> 16) & 255]!
-      if ((g & highBits) === 0 && (g & lowBits) !== lowBits) return cutAfter(word, 3)
-      g = ((g << 1) | (g >>> 31)) ^ buzhashTable[leaving >>> 24]! ^ buzhashTable[entering >>> 24]!
-      if ((g & highBits) === 0 && (g & lowBits) !== lowBits) return cutAfter(word, 4)
-      if (g === zeroHash) word = this.#skipRepetition(word + 1, endWord) - 1
+      hash = ((hash << 1) | (hash >>> 31)) ^ table[leaving & 255]! ^ table[entering & 255]!
+      if ((hash & highBits) === 0 && (hash & lowBits) !== lowBits) return cutAfter(word, 1)
+      hash = ((hash << 1) | (hash >>> 31)) ^ table[(leaving >>> 8) & 255]! ^ table[(entering >>> 8) & 255]!
+      if ((hash & highBits) === 0 && (hash & lowBits) !== lowBits) return cutAfter(word, 2)
+      hash = ((hash << 1) | (hash >>> 31)) ^ table[(leaving >>> 16) & 255]! ^ table[(entering >>> 16) & 255]!
+      if ((hash & highBits) === 0 && (hash & lowBits) !== lowBits) return cutAfter(word, 3)
+      hash = ((hash << 1) | (hash >>> 31)) ^ table[leaving >>> 24]! ^ table[entering >>> 24]!
+      if ((hash & highBits) === 0 && (hash & lowBits) !== lowBits) return cutAfter(word, 4)
+      if (hash === zeroHash) word = this.#skipRepetition(word + 1, endWord) - 1
     }
     return -1
   }

@@ -1,9 +1,10 @@
 /**
- * JSON as values that are safe to compute with, and the canonical text of such a value, the one that is signed: keys
- * sorted by their UTF-8 bytes at every level, no white space, arrays in order. `null` has no canonical text.
+ * JSON as values that are safe to compute with, and the canonical text of such a value, the one that is
+ * signed: keys sorted by their UTF-8 bytes at every level, no white space, arrays in order. `null` has no
+ * canonical text.
  *
- * `parse` accepts only what survives being read and written again: whole numbers below 2^53, well-formed Unicode, and
- * no more nesting than the reference's reader allows.
+ * `parse` accepts only what survives being read and written again: whole numbers below 2^53, well-formed
+ * Unicode, and no more nesting than the reference's reader allows.
  */
 import { fail, type FormatName } from "./FormatError.ts"
 

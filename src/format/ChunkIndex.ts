@@ -1,10 +1,11 @@
 /**
  * What fixed and dynamic indexes have in common: an archive is the chunks of its index, one after the other.
  *
- * An index keeps the bytes of its file as they are and answers out of them; millions of entries cost no objects. The
- * bytes given to a decoder belong to the index from then on and must not be changed.
+ * An index keeps the bytes of its file as they are and answers out of them; millions of entries cost no
+ * objects. The bytes given to a decoder belong to the index from then on and must not be changed.
  *
- * Both files begin with the same 64 bytes of a 4096-byte header, little endian; the rest of it is zero or the format's:
+ * Both files begin with the same 64 bytes of a 4096-byte header, little endian; the rest of it is zero or the
+ * format's:
  *
  *     offset  size  field
  *          0     8  magic

@@ -1,14 +1,16 @@
 /**
- * What follows from an encryption key: the key for the data, the key for names and signatures, and the fingerprint.
+ * What follows from an encryption key: the key for the data, the key for names and signatures, and the
+ * fingerprint.
  *
- * The id key is derived from the data key, so that digests of encrypted chunks and signatures of manifests depend on
- * the key without telling anything about it: whoever has no key can neither guess a chunk by its digest nor sign.
+ * The id key is derived from the data key, so that digests of encrypted chunks and signatures of manifests
+ * depend on the key without telling anything about it: whoever has no key can neither guess a chunk by its
+ * digest nor sign.
  *
  *     id key      = PBKDF2-HMAC-SHA256(encryption key, "_id_key", 10 iterations, 32 bytes)
  *     fingerprint = SHA-256(SHA-256("Proxmox Backup Encryption Key Fingerprint") || id key)
  *
- * Data is encrypted with AES-256-GCM under a fresh random 16-byte initialisation vector (not the usual 12), without
- * additional data.
+ * Data is encrypted with AES-256-GCM under a fresh random 16-byte initialisation vector (not the usual 12),
+ * without additional data.
  */
 import {
   createCipheriv,
@@ -57,7 +59,10 @@ const idKeyIterations = 10
 
 const fingerprintPrefix = createHash("sha256").update("Proxmox Backup Encryption Key Fingerprint").digest()
 
-/** Encrypts with any 32-byte key; `CryptConfig` uses its data key, key files the one derived from a passphrase. */
+/**
+ * Encrypts with any 32-byte key; `CryptConfig` uses its data key, key files the one derived from a
+ * passphrase.
+ */
 export const seal = (key: Uint8Array, data: Uint8Array, iv: Uint8Array): Encrypted => {
   const cipher = createCipheriv(algorithm, key, iv, { authTagLength: tagSizeBytes })
   const ciphertext = cipher.update(data)

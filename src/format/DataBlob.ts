@@ -8,9 +8,9 @@
  *         28    16  GCM tag               (encrypted kinds only)
  *    12 / 44     n  payload: the data, a zstd frame, or either of them encrypted
  *
- * Each magic is the first eight bytes of the SHA-256 of a sentence naming the kind. Data is compressed before it is
- * encrypted, and stays uncompressed when that makes it no longer. The CRC notices decay, not intent: it can be
- * recomputed by anyone; what data is, its digest says.
+ * Each magic is the first eight bytes of the SHA-256 of a sentence naming the kind. Data is compressed before
+ * it is encrypted, and stays uncompressed when that makes it no longer. The CRC notices decay, not intent: it
+ * can be recomputed by anyone; what data is, its digest says.
  */
 import { crc32 } from "node:zlib"
 import { ByteReader } from "./ByteReader.ts"
@@ -77,7 +77,9 @@ const probePieceBytes = 16 * 1024
 
 const probePieces = 4
 
-/** Compresses four pieces from all over a large input: when not even these shrink, the whole pass is saved. */
+/**
+ * Compresses four pieces from all over a large input: when not even these shrink, the whole pass is saved.
+ */
 const looksCompressible = (data: Uint8Array, level: number): boolean => {
   if (data.length < probeFromBytes) return true
   const sample = new Uint8Array(probePieces * probePieceBytes)
@@ -175,7 +177,10 @@ const checkCrc = ({ body, crc }: Header): void => {
   if (actual !== crc) fail(format, 8, `checksum ${hex8(actual)} of the payload`, hex8(crc))
 }
 
-/** The header is complete and the checksum fits; the most that can be said of an encrypted blob without its key. */
+/**
+ * The header is complete and the checksum fits; the most that can be said of an encrypted blob without its
+ * key.
+ */
 export const verifyCrc = (blob: Uint8Array): void => checkCrc(readHeader(blob))
 
 export interface DecodeOptions {

@@ -1,14 +1,14 @@
 /**
- * The dynamic index (`.didx`): chunks of varying length, cut where the content says. Used for file archives and the
- * catalog. Little endian.
+ * The dynamic index (`.didx`): chunks of varying length, cut where the content says. Used for file archives
+ * and the catalog. Little endian.
  *
  *     offset  size  field
  *          0    64  common header (see `ChunkIndex`), magic 1c914ea519bab3cd
  *         64  4032  zero
  *       4096  40 n  entries: u64 end offset of the chunk in the archive, 32-byte digest
  *
- * Ends increase strictly, so that every chunk holds at least one byte; at least one entry. The checksum covers ends
- * and digests.
+ * Ends increase strictly, so that every chunk holds at least one byte; at least one entry. The checksum
+ * covers ends and digests.
  */
 import * as Digest from "../model/Digest.ts"
 import { ByteReader } from "./ByteReader.ts"

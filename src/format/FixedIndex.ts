@@ -1,6 +1,6 @@
 /**
- * The fixed index (`.fidx`): chunks of one size, only the last may be shorter. Used for images of disks, whose blocks
- * change in place. Little endian.
+ * The fixed index (`.fidx`): chunks of one size, only the last may be shorter. Used for images of disks,
+ * whose blocks change in place. Little endian.
  *
  *     offset  size  field
  *          0    64  common header (see `ChunkIndex`), magic 2f7f41ed91fd0fcd
@@ -97,7 +97,9 @@ export interface FixedIndexShape {
   readonly sizeBytes?: number
 }
 
-/** Collects the digests of a new fixed index, in any order. A chunk may be set again; the last digest counts. */
+/**
+ * Collects the digests of a new fixed index, in any order. A chunk may be set again; the last digest counts.
+ */
 export class FixedIndexBuilder {
   readonly chunkSizeBytes: number
   /** In both cases known and unknown: chunks must end here when defined. */
@@ -124,7 +126,9 @@ export class FixedIndexBuilder {
     return this.#finalSizeBytes ?? this.#grownSizeBytes
   }
 
-  /** Sets the chunk at `position`; `lengthBytes` is needed only for a short chunk of an image of unknown size. */
+  /**
+   * Sets the chunk at `position`; `lengthBytes` is needed only for a short chunk of an image of unknown size.
+   */
   set(position: number, digestBytes: Uint8Array, lengthBytes?: number): void {
     checkDigestLength(digestBytes)
     const start = position * this.chunkSizeBytes

@@ -4,32 +4,19 @@
  *     { "kdf": null | {"Scrypt": {"n", "r", "p", "salt"}} | {"PBKDF2": {"iter", "salt"}},
  *       "created", "modified": RFC 3339, "data": base64, "fingerprint": "aa:bb:..", "hint": text }
  *
- * Without kdf the data is the key. Otherwise it is IV (16) || tag (16) || AES-256-GCM of the key under 32 bytes derived
- * from the passphrase. Whoever stores one must make the file readable for its owner only (mode 0600).
- *
- * The parameters of a derivation come from the file, so they are bounded here: none takes more than 1025 MiB or more
- * than some seconds.
+ * Without kdf the data is the key. Otherwise it is IV (16) || tag (16) || AES-256-GCM of the key under 32
+ * bytes derived from the passphrase. Whoever stores one must make the file readable for its owner only (mode
+ * 0600).
  */
 import * as Data from "effect/Data"
-import { pbkdf2Sync, scryptSync } from "node:crypto"
 import * as BackupTime from "../model/BackupTime.ts"
 import { InvalidName } from "../model/InvalidName.ts"
 import * as CanonicalJson from "./CanonicalJson.ts"
 import { isObject, type Json, type JsonObject } from "./CanonicalJson.ts"
 import * as CryptConfig from "./CryptConfig.ts"
 import { fail } from "./FormatError.ts"
-
-/** How the key under the passphrase is derived. */
-export type Kdf =
-  | { readonly kind: "none" }
-  | {
-      readonly kind: "scrypt"
-      readonly n: number
-      readonly r: number
-      readonly p: number
-      readonly salt: Uint8Array
-    }
-  | { readonly kind: "pbkdf2"; readonly iterations: number; readonly salt: Uint8Array }
+import * as KeyDerivation from "./KeyDerivation.ts"
+import type { Kdf } from "./KeyDerivation.ts"
 
 export interface KeyFile {
   readonly kdf: Kdf
@@ -60,48 +47,7 @@ const fileSizeMaxBytes = 64 * 1024
 
 export const passphraseMinBytes = 5
 
-export const saltSizeBytes = 32
-
-const saltMaxBytes = 1024
-
-const scryptMemoryMaxBytes = 1025 * 1024 * 1024
-
-/** Four times the work of the most memory-hungry derivation. */
-const scryptWorkMax = 4 * scryptMemoryMaxBytes
-
-const pbkdf2IterationsMax = 10_000_000
-
 const sealedSizeBytes = CryptConfig.ivSizeBytes + CryptConfig.tagSizeBytes + CryptConfig.keySizeBytes
-
-const isPositive = (value: number): boolean => Number.isSafeInteger(value) && value > 0
-
-const checkKdf = (kdf: Kdf): void => {
-  if (kdf.kind === "none") return
-  if (kdf.salt.length > saltMaxBytes)
-    fail(format, 0, `a salt of at most ${saltMaxBytes} bytes`, "a longer one")
-  if (kdf.kind === "pbkdf2") {
-    if (isPositive(kdf.iterations) && kdf.iterations <= pbkdf2IterationsMax) return
-    fail(format, 0, `1 to ${pbkdf2IterationsMax} iterations of PBKDF2`, String(kdf.iterations))
-    return
-  }
-  const { n, r, p } = kdf
-  const isSound = isPositive(n) && isPositive(r) && isPositive(p) && n > 1 && Number.isInteger(Math.log2(n))
-  const blockBytes = 128 * r
-  if (!isSound || blockBytes * (n + p + 2) > scryptMemoryMaxBytes || blockBytes * n * p > scryptWorkMax) {
-    const limit = "n a power of two and 128 n r at most 1025 MiB"
-    fail(format, 0, `bearable parameters of scrypt: ${limit}`, `n=${n} r=${r} p=${p}`)
-  }
-}
-
-/** Takes from a tenth of a second to some seconds of the thread, as it is meant to. */
-const deriveKey = (kdf: Exclude<Kdf, { kind: "none" }>, passphrase: Uint8Array): Uint8Array => {
-  checkKdf(kdf)
-  if (kdf.kind === "pbkdf2") {
-    return pbkdf2Sync(passphrase, kdf.salt, kdf.iterations, CryptConfig.keySizeBytes, "sha256")
-  }
-  const cost = { N: kdf.n, r: kdf.r, p: kdf.p, maxmem: scryptMemoryMaxBytes }
-  return scryptSync(passphrase, kdf.salt, CryptConfig.keySizeBytes, cost)
-}
 
 const passphraseBytes = (passphrase: string | undefined): Uint8Array => {
   if (passphrase === undefined) {
@@ -118,7 +64,7 @@ const passphraseBytes = (passphrase: string | undefined): Uint8Array => {
 const openData = (keyFile: KeyFile, passphrase: string | undefined): Uint8Array => {
   const { data, kdf } = keyFile
   if (kdf.kind === "none") return data
-  const key = deriveKey(kdf, passphraseBytes(passphrase))
+  const key = KeyDerivation.derive(kdf, passphraseBytes(passphrase))
   const tagStart = CryptConfig.ivSizeBytes
   const sealedStart = tagStart + CryptConfig.tagSizeBytes
   const raw = CryptConfig.unseal(key, {
@@ -163,16 +109,16 @@ export type CreateOptions = {
 const sealData = (options: CreateOptions): { readonly kdf: Kdf; readonly data: Uint8Array } => {
   if (options.kdf === "none") return { kdf: { kind: "none" }, data: Uint8Array.from(options.raw) }
   const { salt } = options
-  const kdf =
-    options.kdf === "scrypt"
-      ? { kind: "scrypt" as const, n: 65_536, r: 8, p: 1, salt }
-      : { kind: "pbkdf2" as const, iterations: 65_535, salt }
-  const key = deriveKey(kdf, passphraseBytes(options.passphrase))
+  const kdf = options.kdf === "scrypt" ? KeyDerivation.scrypt(salt) : KeyDerivation.pbkdf2(salt)
+  const key = KeyDerivation.derive(kdf, passphraseBytes(options.passphrase))
   const { iv, tag, ciphertext } = CryptConfig.seal(key, options.raw, options.iv)
   return { kdf, data: Buffer.concat([iv, tag, ciphertext]) }
 }
 
-/** A new key file with the reference's cost of derivation. Synchronous, and slow when a passphrase is to protect it. */
+/**
+ * A new key file with the reference's cost of derivation. Synchronous, and slow when a passphrase is to
+ * protect it.
+ */
 export const create = (options: CreateOptions): KeyFile => {
   const { fingerprintText } = CryptConfig.fromKey(options.raw)
   return {
@@ -238,7 +184,7 @@ export const decode = (bytes: Uint8Array): KeyFile => {
   const object = CanonicalJson.parse(format, bytes)
   if (!isObject(object)) return fail(format, 0, "an object", "something else")
   const kdf = readKdf(object["kdf"] ?? null)
-  checkKdf(kdf)
+  KeyDerivation.check(kdf)
   const data = readBytes(object, "data")
   const sizeBytes = kdf.kind === "none" ? CryptConfig.keySizeBytes : sealedSizeBytes
   if (data.length !== sizeBytes) fail(format, 0, `${sizeBytes} bytes of data`, `${data.length}`)

@@ -1,15 +1,15 @@
 /**
- * The manifest of a snapshot (`index.json.blob`): which archives it has, with their sizes and checksums, signed when
- * the backup has a key, plus notes and states that may change later (`unprotected`). It is JSON in a data blob that is
- * never encrypted.
+ * The manifest of a snapshot (`index.json.blob`): which archives it has, with their sizes and checksums,
+ * signed when the backup has a key, plus notes and states that may change later (`unprotected`). It is JSON
+ * in a data blob that is never encrypted.
  *
- * The JSON object is kept as it was read (`raw`), unknown keys included: they are part of what was signed and survive
- * every rewrite. Everything else in a `Manifest` is derived from it, so manifests are made by the functions here only.
- * Manifests from before crypt modes have neither `crypt-mode` nor `unprotected`.
+ * The JSON object is kept as it was read (`raw`), unknown keys included: they are part of what was signed and
+ * survive every rewrite. Everything else in a `Manifest` is derived from it, so manifests are made by the
+ * functions here only. Manifests from before crypt modes have neither `crypt-mode` nor `unprotected`.
  *
- * The signature is HMAC-SHA256, under the key that encrypts the backup, over the canonical JSON of `raw` without
- * `signature` and `unprotected`. The unprotected part names the key by its fingerprint, so that a wrong key can be
- * told from a manifest that was changed. What else is noted there: `ManifestNotes`.
+ * The signature is HMAC-SHA256, under the key that encrypts the backup, over the canonical JSON of `raw`
+ * without `signature` and `unprotected`. The unprotected part names the key by its fingerprint, so that a
+ * wrong key can be told from a manifest that was changed. What else is noted there: `ManifestNotes`.
  */
 import * as Data from "effect/Data"
 import { timingSafeEqual } from "node:crypto"
@@ -46,7 +46,9 @@ export interface Manifest {
 }
 
 export class SignatureError extends Data.TaggedError("SignatureError")<{
-  /** `WrongKey`: the manifest names another key. `BadSignature`: the manifest is not the one that was signed. */
+  /**
+   * `WrongKey`: the manifest names another key. `BadSignature`: the manifest is not the one that was signed.
+   */
   readonly reason: "WrongKey" | "BadSignature"
   /** The snapshot as text. */
   readonly snapshot: string
@@ -145,7 +147,10 @@ export const fromJson = (raw: Json): Manifest => {
 export const decode = (blobBytes: Uint8Array): Manifest =>
   fromJson(CanonicalJson.parse(format, DataBlob.decode(blobBytes, { maxSizeBytes: sizeMaxBytes })))
 
-/** The bytes of `index.json.blob`: a compressed blob of indented JSON with sorted keys, as the reference writes it. */
+/**
+ * The bytes of `index.json.blob`: a compressed blob of indented JSON with sorted keys, as the reference
+ * writes it.
+ */
 export const encode = (manifest: Manifest): Uint8Array => {
   const text = JSON.stringify(CanonicalJson.sorted(manifest.raw), null, 2)
   return DataBlob.encode(Buffer.from(text), { compress: true })
@@ -203,8 +208,8 @@ export const sign = (manifest: Manifest, crypt: CryptConfig): Manifest => {
 }
 
 /**
- * Throws a `SignatureError` when the manifest names another key or its signature does not fit. A manifest without
- * signature passes as `unsigned`; whether that will do is for the caller to say.
+ * Throws a `SignatureError` when the manifest names another key or its signature does not fit. A manifest
+ * without signature passes as `unsigned`; whether that will do is for the caller to say.
  */
 export const verifySignature = (manifest: Manifest, crypt: CryptConfig): "valid" | "unsigned" => {
   const refuseWith = (reason: SignatureError["reason"], detail: string): never => {

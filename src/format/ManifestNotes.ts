@@ -1,9 +1,9 @@
 /**
- * What a manifest says in its unprotected part: notes, the state of the last verification, the statistics of the
- * upload. (The fingerprint of the key is there as well; it belongs to the signature, see `Manifest`.)
+ * What a manifest says in its unprotected part: notes, the state of the last verification, the statistics of
+ * the upload. (The fingerprint of the key is there as well; it belongs to the signature, see `Manifest`.)
  *
- * Nothing here is signed, and other programs write it too. So a reader here answers undefined for what it does not
- * understand instead of failing: a snapshot stays readable whatever somebody noted on it.
+ * Nothing here is signed, and other programs write it too. So a reader here answers undefined for what it
+ * does not understand instead of failing: a snapshot stays readable whatever somebody noted on it.
  */
 import { isObject, type JsonObject } from "./CanonicalJson.ts"
 import { type Manifest, withUnprotected } from "./Manifest.ts"

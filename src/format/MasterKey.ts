@@ -2,9 +2,9 @@
  * The master key: an RSA key pair whose public half encrypts the key of every backup into the backup itself
  * (`rsa-encrypted.key.blob`), so that who holds the private half can restore when the backup's key is lost.
  *
- * The blob's data is PKCS#1 v1.5 encryption of the JSON of an unprotected key file; the blob itself is not encrypted.
- * OpenSSL answers a wrong private key or a changed ciphertext with random bytes instead of an error (so that nobody
- * can probe a key with crafted ciphertexts); here both come out as "not a key file".
+ * The blob's data is PKCS#1 v1.5 encryption of the JSON of an unprotected key file; the blob itself is not
+ * encrypted. OpenSSL answers a wrong private key or a changed ciphertext with random bytes instead of an
+ * error (so that nobody can probe a key with crafted ciphertexts); here both come out as "not a key file".
  */
 import {
   constants,
@@ -43,7 +43,10 @@ const importKey = (kind: string, read: () => KeyObject): KeyObject => {
   return fail(format, 0, `an RSA ${kind} key`, `a key of type ${key.asymmetricKeyType}`)
 }
 
-/** The bytes of `rsa-encrypted.key.blob` for a key, which must not be protected by a passphrase in the key file. */
+/**
+ * The bytes of `rsa-encrypted.key.blob` for a key, which must not be protected by a passphrase in the key
+ * file.
+ */
 export const encrypt = (publicPem: string, keyFile: KeyFile.KeyFile): Uint8Array => {
   const key = importKey("public", () => createPublicKey(publicPem))
   const text = KeyFile.encode(keyFile)

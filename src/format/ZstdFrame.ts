@@ -1,10 +1,10 @@
 /**
- * One zstd frame (RFC 8878) around the binding in `node:zlib`: compression as the reference does it, and decompression
- * that is bounded before it starts.
+ * One zstd frame (RFC 8878) around the binding in `node:zlib`: compression as the reference does it, and
+ * decompression that is bounded before it starts.
  *
- * The binding ignores what follows the first frame and believes a frame's word about its size. So the frame is walked
- * first, block header by block header: it must end exactly with the input, and what it claims to contain must fit into
- * its blocks. A frame of n bytes can never make more than n / 4 blocks of 128 KiB.
+ * The binding ignores what follows the first frame and believes a frame's word about its size. So the frame
+ * is walked first, block header by block header: it must end exactly with the input, and what it claims to
+ * contain must fit into its blocks. A frame of n bytes can never make more than n / 4 blocks of 128 KiB.
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib"
 import { ByteReader } from "./ByteReader.ts"

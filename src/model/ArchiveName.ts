@@ -2,8 +2,8 @@
  * The name of one archive in a snapshot, as the client calls it (`root.pxar`) and as the file is called
  * (`root.pxar.didx`). The last extension alone says how the file is built.
  *
- * Names come out of manifests that anybody may have written and become paths and terminal output here, so a name is
- * exactly one visible path component: no slash, no control characters, no leading dot.
+ * Names come out of manifests that anybody may have written and become paths and terminal output here, so a
+ * name is exactly one visible path component: no slash, no control characters, no leading dot.
  */
 import { refuse } from "./InvalidName.ts"
 

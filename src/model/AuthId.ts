@@ -1,7 +1,8 @@
 /**
  * Who owns a group or started a task: a user `alice@pbs`, or a token of that user `alice@pbs!laptop`.
  *
- * The user part may itself contain `@`; the realm begins after the last one, the token after the `!` that follows it.
+ * The user part may itself contain `@`; the realm begins after the last one, the token after the `!` that
+ * follows it.
  */
 import * as Brand from "effect/Brand"
 import { refuse } from "./InvalidName.ts"
@@ -34,6 +35,8 @@ export const tokenOf = (id: AuthId): string | undefined => {
   return bang === -1 ? undefined : id.slice(bang + 1)
 }
 
-/** Whether a requester may act on what `owner` owns: the owner itself, or the user whose token the owner is. */
+/**
+ * Whether a requester may act on what `owner` owns: the owner itself, or the user whose token the owner is.
+ */
 export const isOwner = (owner: AuthId, requester: AuthId): boolean =>
   owner === requester || (tokenOf(owner) !== undefined && userOf(owner) === requester)

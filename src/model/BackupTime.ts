@@ -1,8 +1,10 @@
 /**
- * The time of a backup: whole seconds since 1970 as a number, `2026-11-21T10:00:00Z` as text and as folder name.
+ * The time of a backup: whole seconds since 1970 as a number, `2026-11-21T10:00:00Z` as text and as folder
+ * name.
  *
- * Reading is strict: only a time that exists in the (proleptic Gregorian) calendar, so that text and number are two
- * forms of the same thing and `format(parse(text)) === text` holds for every accepted text. Years 0000 to 9999.
+ * Reading is strict: only a time that exists in the (proleptic Gregorian) calendar, so that text and number
+ * are two forms of the same thing and `format(parse(text)) === text` holds for every accepted text. Years
+ * 0000 to 9999.
  */
 import { refuse } from "./InvalidName.ts"
 

@@ -1,8 +1,9 @@
 /**
- * A SHA-256 digest as 64 lower-case hex digits: the name of a chunk, the checksum of an index or of a blob file.
+ * A SHA-256 digest as 64 lower-case hex digits: the name of a chunk, the checksum of an index or of a blob
+ * file.
  *
- * Text is the form for names, maps of moderate size and messages; where millions are handled they stay 32 raw bytes
- * (see `DigestTable` and the indexes in `format/`).
+ * Text is the form for names, maps of moderate size and messages; where millions are handled they stay 32 raw
+ * bytes (see `DigestTable` and the indexes in `format/`).
  */
 import * as Brand from "effect/Brand"
 import { refuse } from "./InvalidName.ts"

@@ -1,13 +1,16 @@
 /**
- * A set of digests in their raw form, with an optional 32-bit number for each: open addressing with linear probing
- * over typed arrays. It is for millions of digests, where a `Set` of hex texts costs twenty times as much.
+ * A set of digests in their raw form, with an optional 32-bit number for each: open addressing with linear
+ * probing over typed arrays. It is for millions of digests, where a `Set` of hex texts takes several times
+ * the time and memory.
  *
- * Invariants: at most 5/8 of the slots are taken; a slot is taken exactly when its tag is not 0; between the slot a
- * digest hashes to and the slot it is in there is no free one (deleting moves later digests back to keep it so).
+ * Invariants: at most 5/8 of the slots are taken; a slot is taken exactly when its tag is not 0; between the
+ * slot a digest hashes to and the slot it is in there is no free one (deleting moves later digests back to
+ * keep it so).
  *
- * Digests come from indexes that anybody may have written, so they are not taken to be spread evenly: the slot comes
- * from two multilinear hashes with 32 multipliers drawn from the seed. Whoever does not know the seed cannot do
- * better than chance at making digests collide.
+ * Digests come from indexes that anybody may have written, so they are not taken to be spread evenly: the
+ * slot comes from two multilinear hashes (Lemire and Kaser, "Strongly universal string hashing is fast") with
+ * 32 numbers drawn from the seed. Whoever does not know the seed cannot do better than chance at making
+ * digests collide.
  */
 import * as Digest from "./Digest.ts"
 
@@ -15,22 +18,22 @@ const wordsPerDigest = 8
 
 const slotCountMin = 16
 
-/** Slots are a power of two, and with 2^30 of them the words of the digests fill the largest typed array. */
-const slotCountMax = 2 ** 30
+/** Slots are a power of two; 2^28 of them take 9 GiB and hold 167 million digests. */
+const slotCountMax = 2 ** 28
 
 const defaultSeed = 0x9e37_79b9
 
-/** Multipliers from a seed: a counter through an avalanche function, odd so that no input bit is lost. */
-const makeMultipliers = (seed: number): Uint32Array => {
-  const multipliers = new Uint32Array(4 * wordsPerDigest)
+/** Numbers from a seed: a counter through an avalanche function. */
+const makeSummands = (seed: number): Int32Array => {
+  const summands = new Int32Array(4 * wordsPerDigest)
   let state = seed | 0
-  for (let index = 0; index < multipliers.length; index++) {
+  for (let index = 0; index < summands.length; index++) {
     state = (state + 0x6d2b_79f5) | 0
     let mixed = Math.imul(state ^ (state >>> 16), 0x21f0_aaad)
     mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a_2d97)
-    multipliers[index] = (mixed ^ (mixed >>> 15)) | 1
+    summands[index] = mixed ^ (mixed >>> 15)
   }
-  return multipliers
+  return summands
 }
 
 const slotCountFor = (digestCount: number): number => {
@@ -41,12 +44,14 @@ const slotCountFor = (digestCount: number): number => {
 }
 
 export class DigestTable {
-  readonly #multipliers: Uint32Array
+  readonly #summands: Int32Array
   /** The digest that is looked up at the moment, as words. */
-  readonly #wanted = new Uint32Array(wordsPerDigest)
-  /** 0 for a free slot, otherwise 1 to 255 out of the hash: most misses end here without touching the digest. */
+  readonly #wanted = new Int32Array(wordsPerDigest)
+  /**
+   * 0 for a free slot, otherwise 1 to 255 out of the hash: most misses end here without touching the digest.
+   */
   #tags: Uint8Array
-  #words: Uint32Array
+  #words: Int32Array
   /** Allocated by the first `set`. */
   #values: Uint32Array | undefined
   #mask: number
@@ -55,9 +60,9 @@ export class DigestTable {
   /** `seed` is any 32-bit number; a random one protects against digests made to collide. */
   constructor(expectedCount = 0, seed: number = defaultSeed) {
     const slotCount = slotCountFor(expectedCount)
-    this.#multipliers = makeMultipliers(seed)
+    this.#summands = makeSummands(seed)
     this.#tags = new Uint8Array(slotCount)
-    this.#words = new Uint32Array(slotCount * wordsPerDigest)
+    this.#words = new Int32Array(slotCount * wordsPerDigest)
     this.#mask = slotCount - 1
   }
 
@@ -132,7 +137,7 @@ export class DigestTable {
   #store(slot: number, bytes: Uint8Array, offset: number): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset)
     for (let index = 0; index < wordsPerDigest; index++) {
-      view.setUint32(offset + index * 4, this.#words[slot * wordsPerDigest + index] ?? 0, true)
+      view.setInt32(offset + index * 4, this.#words[slot * wordsPerDigest + index] ?? 0, true)
     }
   }
 
@@ -147,7 +152,7 @@ export class DigestTable {
     for (let index = 0, at = offset; index < wordsPerDigest; index++, at += 4) {
       wanted[index] = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
     }
-    return hashOf(wanted, 0, this.#multipliers)
+    return hashOf(wanted, 0, this.#summands)
   }
 
   /** The slot of the wanted digest, or -1. */
@@ -191,14 +196,14 @@ export class DigestTable {
     const words = this.#words
     const values = this.#values
     this.#tags = new Uint8Array(slotCount)
-    this.#words = new Uint32Array(slotCount * wordsPerDigest)
+    this.#words = new Int32Array(slotCount * wordsPerDigest)
     if (values !== undefined) this.#values = new Uint32Array(slotCount)
     this.#mask = slotCount - 1
     for (let old = 0; old < tags.length; old++) {
       const tag = tags[old]!
       if (tag === 0) continue
       const start = old * wordsPerDigest
-      const slot = this.#freeSlot(hashOf(words, start, this.#multipliers))
+      const slot = this.#freeSlot(hashOf(words, start, this.#summands))
       this.#tags[slot] = tag
       for (let index = 0; index < wordsPerDigest; index++) {
         this.#words[slot * wordsPerDigest + index] = words[start + index]!
@@ -212,7 +217,7 @@ export class DigestTable {
     const words = this.#words
     let hole = slot
     for (let next = (hole + 1) & this.#mask; this.#tags[next] !== 0; next = (next + 1) & this.#mask) {
-      const home = hashOf(words, next * wordsPerDigest, this.#multipliers) & this.#mask
+      const home = hashOf(words, next * wordsPerDigest, this.#summands) & this.#mask
       const distance = (next - home) & this.#mask
       if (distance < ((next - hole) & this.#mask)) continue
       this.#tags[hole] = this.#tags[next]!
@@ -227,18 +232,19 @@ export class DigestTable {
 }
 
 /**
- * The upper halves of two sums of 16-bit pieces times random 32-bit numbers: for two different digests each half
- * is equal with a chance of 2^-16. The last two lines spread neighbouring sums over the table.
+ * The upper halves of two sums of products of 16-bit pieces, each piece with a random 32-bit number added:
+ * for two different digests each half is equal with a chance of 2^-16. The last two lines spread neighbouring
+ * sums.
  */
-const hashOf = (words: Uint32Array, start: number, multipliers: Uint32Array): number => {
+const hashOf = (words: Int32Array, start: number, summands: Int32Array): number => {
   let first = 0
   let second = 0
   for (let index = 0, at = 0; index < wordsPerDigest; index++, at += 4) {
     const word = words[start + index]!
     const low = word & 0xffff
     const high = word >>> 16
-    first = (first + Math.imul(low, multipliers[at]!) + Math.imul(high, multipliers[at + 1]!)) | 0
-    second = (second + Math.imul(low, multipliers[at + 2]!) + Math.imul(high, multipliers[at + 3]!)) | 0
+    first = (first + Math.imul(low + summands[at]!, high + summands[at + 1]!)) | 0
+    second = (second + Math.imul(low + summands[at + 2]!, high + summands[at + 3]!)) | 0
   }
   const mixed = Math.imul((first & 0xffff_0000) | (second >>> 16), 0x9e37_79b1)
   return mixed ^ (mixed >>> 15)

@@ -1,8 +1,9 @@
 /**
- * The one failure of every parser in `model/`: what kind of name it was meant to be, the text, and the rule it breaks.
+ * The one failure of every parser in `model/`: what kind of name it was meant to be, the text, and the rule
+ * it breaks.
  *
- * Parsers are plain functions that throw `InvalidName` and nothing else; who reads names from outside (a directory, a
- * command line, a manifest) turns it into the failure of that place.
+ * Parsers are plain functions that throw `InvalidName` and nothing else; who reads names from outside (a
+ * directory, a command line, a manifest) turns it into the failure of that place.
  */
 import * as Data from "effect/Data"
 

@@ -1,8 +1,8 @@
 /**
  * A namespace inside a datastore: `""` is the root, `"team/dev"` the namespace `dev` in the namespace `team`.
  *
- * On disk every component is preceded by a folder `ns`, which keeps namespaces apart from the backup types beside them:
- * `team/dev` lies in `ns/team/ns/dev`. At most seven components and 256 characters.
+ * On disk every component is preceded by a folder `ns`, which keeps namespaces apart from the backup types
+ * beside them: `team/dev` lies in `ns/team/ns/dev`. At most seven components and 256 characters.
  */
 import * as Brand from "effect/Brand"
 import { refuse } from "./InvalidName.ts"

@@ -1,6 +1,7 @@
 /**
- * The alphabet that Proxmox Backup Server allows in nearly every name that becomes part of a path: letters, digits,
- * `_`, `.` and `-`, where the first character is none of `.` and `-`. Such a name is one harmless path component.
+ * The alphabet that Proxmox Backup Server allows in nearly every name that becomes part of a path: letters,
+ * digits, `_`, `.` and `-`, where the first character is none of `.` and `-`. Such a name is one harmless
+ * path component.
  */
 import { refuse } from "./InvalidName.ts"
 

@@ -1,8 +1,8 @@
 /**
  * A snapshot: one backup of a group at one time, `host/laptop/2026-11-21T10:00:00Z`.
  *
- * The text form is also its path below the namespace. `directory` is the name of its folder, the very text that was
- * read; `time` is the same moment as a number, for comparing.
+ * The text form is also its path below the namespace. `directory` is the name of its folder, the very text
+ * that was read; `time` is the same moment as a number, for comparing.
  */
 import * as BackupGroup from "./BackupGroup.ts"
 import * as BackupTime from "./BackupTime.ts"

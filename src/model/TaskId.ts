@@ -30,8 +30,21 @@ const nodePattern = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/
 
 const workerTypePattern = /^[^:\s]+$/
 
-const pattern =
-  /^UPID:([^:\s]+):([\dA-Fa-f]{8}):([\dA-Fa-f]{8,9}):([\dA-Fa-f]{8,16}):([\dA-Fa-f]{8}):([^:\s]+):([^:\s]*):([^:\s]+):$/
+const hexDigits = (count: string): string => `([\\dA-Fa-f]{${count}})`
+
+/** node, pid, pstart, task, start, worker type, worker id, auth id */
+const fieldSources = [
+  "([^:\\s]+)",
+  hexDigits("8"),
+  hexDigits("8,9"),
+  hexDigits("8,16"),
+  hexDigits("8"),
+  "([^:\\s]+)",
+  "([^:\\s]*)",
+  "([^:\\s]+)"
+]
+
+const pattern = new RegExp(`^UPID:${fieldSources.join(":")}:$`)
 
 const escapeByte = (byte: number): string => `\\x${byte.toString(16).padStart(2, "0")}`
 

@@ -1,9 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
-import { crc32, zstdCompressSync } from "node:zlib"
+import { Readable } from "node:stream"
+import { buffer } from "node:stream/consumers"
+import { crc32, createZstdCompress, zstdCompressSync } from "node:zlib"
 import * as CryptConfig from "../../src/format/CryptConfig.ts"
 import * as DataBlob from "../../src/format/DataBlob.ts"
 import { FormatError } from "../../src/format/FormatError.ts"
+import * as ZstdFrame from "../../src/format/ZstdFrame.ts"
 import { describeGolden } from "./goldenFolders.ts"
 
 const fixedKey = CryptConfig.fromKey(Uint8Array.from({ length: 32 }, (_, index) => index))
@@ -25,6 +28,14 @@ const wrap = (kind: DataBlob.BlobKind, payload: Uint8Array): Uint8Array => {
   blob.set(payload, 12)
   return blob
 }
+
+/** The frame of that many MiB of zeros, by a writer that does not know how many will come. */
+const streamed = (sizeMebibytes: number): Promise<Buffer> =>
+  buffer(
+    Readable.from(Array.from({ length: sizeMebibytes }, () => Buffer.alloc(1 << 20))).pipe(
+      createZstdCompress()
+    )
+  )
 
 const refuses = (run: () => unknown, pattern: RegExp): void => {
   try {
@@ -188,10 +199,15 @@ describe("decode refuses", () => {
     }
   })
 
-  it("a decompression bomb without a stated size", () => {
-    const frame = zstdCompressSync(new Uint8Array(64 << 20))
-    assert.isBelow(frame.length, 10_000)
-    refuses(() => DataBlob.decode(wrap("zstd", frame), { maxSizeBytes: 1 << 20 }), /at most 1048576 bytes/)
+  it("a decompression bomb, whether it states its size or not", async () => {
+    const stated = zstdCompressSync(new Uint8Array(64 << 20), { pledgedSrcSize: 64 << 20 })
+    const unstated = await streamed(64)
+    assert.isUndefined(ZstdFrame.measure("data blob", unstated).contentSizeBytes)
+    for (const frame of [stated, unstated]) {
+      assert.isBelow(frame.length, 10_000)
+      refuses(() => DataBlob.decode(wrap("zstd", frame), { maxSizeBytes: 1 << 20 }), /at most 1048576 bytes/)
+    }
+    assert.strictEqual(DataBlob.decode(wrap("zstd", unstated)).length, 64 << 20)
   })
 
   it("a frame that claims more than its blocks can hold, before allocating it", () => {

@@ -1,6 +1,7 @@
 /**
- * Golden bytes of the reference implementation: a few small files in `test/golden`, and the full set in a folder beside
- * the repository where somebody has it. Tests over the full set are shown as skipped where it is absent.
+ * Golden bytes of the reference implementation: a few small files in `test/golden`, and the full set in a
+ * folder beside the repository where somebody has it. Tests over the full set are shown as skipped where it
+ * is absent.
  */
 import { describe } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"

@@ -31,14 +31,14 @@ import * as Items from "./Items.ts"
 import { checkPayloadHeader } from "./PayloadStream.ts"
 
 /** Reads exactly `lengthBytes` from `offset`; never asked for bytes past `sizeBytes`. */
-export interface ByteSource<E = never> {
+export interface RangeReader<E = never> {
   readonly sizeBytes: number
   readonly read: (offset: number, lengthBytes: number) => Effect.Effect<Uint8Array, E>
 }
 
 export interface Archive<E = never> {
-  readonly source: ByteSource<E>
-  readonly payload: ByteSource<E> | undefined
+  readonly source: RangeReader<E>
+  readonly payload: RangeReader<E> | undefined
   readonly version: 1 | 2
   readonly prelude: Uint8Array | undefined
   readonly root: Child
@@ -75,7 +75,7 @@ const SMALL_READ_BYTES = 512
 const NO_NAME = new Uint8Array(0)
 
 const readExactly = <E>(
-  source: ByteSource<E>,
+  source: RangeReader<E>,
   offset: number,
   lengthBytes: number
 ): Effect.Effect<Uint8Array, E | FormatError> =>
@@ -90,7 +90,7 @@ const readExactly = <E>(
  * bytes.
  */
 const readGrowing = Effect.fnUntraced(function* <A extends object, E>(
-  source: ByteSource<E>,
+  source: RangeReader<E>,
   start: number,
   endOffset: number,
   decode: (bytes: Uint8Array) => A | number
@@ -108,7 +108,7 @@ const readGrowing = Effect.fnUntraced(function* <A extends object, E>(
 /**
  * Opens an archive, or the archive stream of a split one together with its payload stream if that is wanted.
  */
-export const openArchive = Effect.fnUntraced(function* <E>(source: ByteSource<E>, payload?: ByteSource<E>) {
+export const openArchive = Effect.fnUntraced(function* <E>(source: RangeReader<E>, payload?: RangeReader<E>) {
   const endOffset = source.sizeBytes
   const preamble = yield* readGrowing(source, 0, endOffset, (bytes) => decodePreamble(bytes, endOffset))
   const root: Child = {

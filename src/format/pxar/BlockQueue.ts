@@ -65,6 +65,22 @@ export class BlockQueue {
     return this.#position - start
   }
 
+  /** Leaves out the next `count` bytes, which will not be pushed; everything that was pushed must have been taken. */
+  passBy(count: number): void {
+    if (this.#availableBytes > 0) throw new Error(`${this.#availableBytes} bytes come before what is left out`)
+    this.#position += count
+  }
+
+  /** Copies what is left of the last block, whose memory may be used for something else from then on. */
+  detachLast(): void {
+    const last = this.#blocks.length - 1
+    const block = this.#blocks[last]
+    if (block === undefined || block.length === 0) return
+    const at = last === this.#front ? this.#at : 0
+    this.#blocks[last] = block.slice(at)
+    if (last === this.#front) this.#at = 0
+  }
+
   #dropFront(): void {
     this.#at = 0
     // Emptied at once, so that a block already read is not kept alive; compacted seldom, so that pushing many

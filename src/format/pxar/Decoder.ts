@@ -86,6 +86,22 @@ export class Decoder {
     }
   }
 
+  /**
+   * Passes over the rest of the last entry's content. Answers how many bytes of the input are to be left out: the next
+   * block that is pushed must begin behind them.
+   */
+  skipPayload(): number {
+    const beyondBytes = this.#payloadRemainingBytes - this.#input.skipUpTo(this.#payloadRemainingBytes)
+    this.#input.passBy(beyondBytes)
+    this.#payloadRemainingBytes = 0
+    return beyondBytes
+  }
+
+  /** Copies what `next` could not use yet, so that the memory of the pushed blocks may be used for others. */
+  detach(): void {
+    this.#input.detachLast()
+  }
+
   /** Says that no bytes follow; fails unless the archive is complete and every event was taken. */
   finish(): void {
     if (this.#expected !== "end" || this.#input.availableBytes > 0) {

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import { FormatError } from "../../../src/format/FormatError.ts"
 import {
   type Archive,
-  type ByteSource,
+  type RangeReader,
   type Child,
   contentRange,
   listChildren,
@@ -28,7 +28,7 @@ import {
   SMALL_NAMES
 } from "./goldens.ts"
 
-interface CountingSource extends ByteSource {
+interface CountingSource extends RangeReader {
   reads: number
 }
 
@@ -246,7 +246,7 @@ describe("Accessor", () => {
   it.effect("refuses sources that give less than was asked for", () =>
     Effect.gen(function* () {
       const { archive } = loadGolden("tiny-one.v1")
-      const short: ByteSource = {
+      const short: RangeReader = {
         sizeBytes: archive.length,
         read: (offset, lengthBytes) => Effect.succeed(archive.subarray(offset, offset + lengthBytes - 1))
       }

@@ -1,0 +1,221 @@
+/**
+ * A directory tree as the source of a backup: its pxar archive as a stream, and beside it what else a backup wants.
+ *
+ * In version 1 `read` delivers the archive; in version 2 it delivers the payload stream, while the archive (`.mpxar`)
+ * piles up until `takeArchiveBytes`. One `read` does a bounded amount of synchronous work: it fills the buffer or stores
+ * some hundred entries, whichever is first. Content goes from the file into the caller's buffer without a stop.
+ *
+ * The same tree gives the same bytes, however the reads are cut. Trees may change while they are read: the archive stays
+ * valid, and `warnings` say what was not stored as it is.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { closeSync } from "node:fs"
+import { InvalidName } from "../model/InvalidName.ts"
+import * as PathPattern from "../model/PathPattern.ts"
+import * as Posix from "../platform/Posix.ts"
+import { type ByteSource, SourceError } from "./ByteSource.ts"
+import { Archiver, type SourceStatistics } from "./directory/Archiver.ts"
+import { errnoOf, isVirtual, ROOT_FLAGS } from "./directory/DirectoryListing.ts"
+import { type SourceWarning, Warnings } from "./directory/Warnings.ts"
+
+export type { SourceStatistics } from "./directory/Archiver.ts"
+export type { SourceWarning } from "./directory/Warnings.ts"
+
+export interface DirectorySourceOptions {
+  readonly path: string | Uint8Array
+  /** 1: one archive stream. 2: archive and payload stream. */
+  readonly version: 1 | 2
+  /** Patterns as on the command line; an anchored one begins at the root of the backup. */
+  readonly excludes: ReadonlyArray<string>
+  /** Otherwise directories on other devices are stored without their content. Virtual ones always are. */
+  readonly crossFileSystems?: boolean | undefined
+  readonly catalog: boolean
+  /** The archive's name on the server, for the catalog. */
+  readonly catalogName?: string | undefined
+  readonly onWarning?: ((warning: SourceWarning) => void) | undefined
+}
+
+export interface DirectorySource extends ByteSource {
+  /** Version 2: bytes of the archive stream since the last call, complete once `read` has answered 0. */
+  readonly takeArchiveBytes: () => Uint8Array
+  /** Bytes of the catalog since the last call; empty without one. */
+  readonly takeCatalogBytes: () => Uint8Array
+  /** Version 2: where files begin in the payload stream, since the last call; good places to cut chunks. */
+  readonly takeSuggestions: () => ReadonlyArray<number>
+  readonly statistics: SourceStatistics
+  /** The first thousand; `statistics` count them all. */
+  readonly warnings: ReadonlyArray<SourceWarning>
+  /** Path of the entry being read, relative to the root. */
+  readonly current: Uint8Array
+}
+
+/** Entries between two returns to the event loop. */
+const STEPS_PER_READ = 512
+const DEFAULT_CATALOG_NAME = "root.pxar.didx"
+const NOTHING = new Uint8Array()
+
+/** Opens a directory for reading. It fails only when the directory cannot be opened or a pattern is malformed. */
+export const openDirectory = (
+  options: DirectorySourceOptions
+): Effect.Effect<DirectorySource, SourceError, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      lift(() => new OpenSource(options)),
+      (source) => Effect.sync(() => source.close())
+    ),
+    (source): DirectorySource => source
+  )
+
+/** Runs synchronous work; what is no `SourceError` is a defect. */
+const lift = <A>(work: () => A): Effect.Effect<A, SourceError> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(work())
+    } catch (error) {
+      return error instanceof SourceError ? Effect.fail(error) : Effect.die(error)
+    }
+  })
+
+class OpenSource implements DirectorySource {
+  readonly #version: 1 | 2
+  readonly #warnings: Warnings
+  readonly #archiver: Archiver
+  /** Bytes of the stream that were taken from the encoder and do not yet stand in a target. */
+  #pending = NOTHING
+  /** Bytes of the stream that have left the encoder or never were there. */
+  #passedBytes = 0
+
+  constructor(options: DirectorySourceOptions) {
+    this.#version = options.version
+    this.#warnings = new Warnings(options.onWarning)
+    const excludes = options.excludes.map(parsePattern)
+    const fd = openRoot(options.path)
+    const catalogName = options.catalog ? (options.catalogName ?? DEFAULT_CATALOG_NAME) : undefined
+    const { crossFileSystems = false, version } = options
+    try {
+      const archiverOptions = { version, excludes, crossFileSystems, catalogName }
+      this.#archiver = new Archiver(fd, archiverOptions, this.#warnings)
+    } catch (error) {
+      closeSync(fd)
+      throw rootFailure(options.path, errnoOf(error))
+    }
+  }
+
+  get statistics(): SourceStatistics {
+    return { ...this.#archiver.statistics, warnings: this.#warnings.count }
+  }
+
+  get warnings(): ReadonlyArray<SourceWarning> {
+    return this.#warnings.kept
+  }
+
+  get current(): Uint8Array {
+    return this.#archiver.currentPath
+  }
+
+  read(target: Uint8Array): Effect.Effect<number, SourceError> {
+    return Effect.flatMap(
+      lift(() => this.#fill(target)),
+      (count) =>
+        count > 0 || target.length === 0 || this.#isAtEnd
+          ? Effect.succeed(count)
+          : Effect.andThen(Effect.yieldNow, this.read(target))
+    )
+  }
+
+  takeArchiveBytes(): Uint8Array {
+    return this.#version === 2 ? this.#archiver.encoder.takeArchiveBytes() : NOTHING
+  }
+
+  takeCatalogBytes(): Uint8Array {
+    return this.#archiver.catalog?.takeBytes() ?? NOTHING
+  }
+
+  takeSuggestions(): ReadonlyArray<number> {
+    const { suggestions } = this.#archiver
+    this.#archiver.suggestions = []
+    return suggestions
+  }
+
+  close(): void {
+    this.#archiver.close()
+  }
+
+  get #isAtEnd(): boolean {
+    return this.#archiver.isFinished && this.#bufferedBytes === 0 && this.#pending.length === 0
+  }
+
+  /** Bytes of the stream that wait in the encoder. */
+  get #bufferedBytes(): number {
+    const { encoder } = this.#archiver
+    return (this.#version === 1 ? encoder.archivePosition : encoder.payloadPosition) - this.#passedBytes
+  }
+
+  #fill(target: Uint8Array): number {
+    let filled = 0
+    let stepsLeft = STEPS_PER_READ
+    while (filled < target.length) {
+      const mustStop = this.#archiver.content !== undefined || this.#archiver.isFinished || stepsLeft === 0
+      if (this.#pending.length > 0) filled += this.#takePending(target.subarray(filled))
+      else if (this.#bufferedBytes > 0 && (mustStop || this.#bufferedBytes >= target.length - filled)) {
+        this.#drain()
+      } else if (this.#archiver.content !== undefined) filled += this.#readContent(target.subarray(filled))
+      else if (mustStop) break
+      else {
+        this.#archiver.step()
+        stepsLeft--
+      }
+    }
+    return filled
+  }
+
+  #drain(): void {
+    const { encoder } = this.#archiver
+    this.#pending = this.#version === 1 ? encoder.takeArchiveBytes() : encoder.takePayloadBytes()
+    this.#passedBytes += this.#pending.length
+  }
+
+  #takePending(target: Uint8Array): number {
+    const count = Math.min(target.length, this.#pending.length)
+    target.set(this.#pending.subarray(0, count))
+    this.#pending = this.#pending.subarray(count)
+    return count
+  }
+
+  #readContent(target: Uint8Array): number {
+    const { content, encoder } = this.#archiver
+    if (content === undefined) return 0
+    const count = content.read(target)
+    encoder.passPayload(count)
+    this.#passedBytes += count
+    if (content.remainingBytes === 0) this.#archiver.finishContent()
+    return count
+  }
+}
+
+const textOf = (path: string | Uint8Array): string =>
+  typeof path === "string" ? path : new TextDecoder().decode(path)
+
+const rootFailure = (path: string | Uint8Array, code: string): SourceError =>
+  new SourceError({ subject: textOf(path), detail: `cannot be read as a directory (${code})` })
+
+const openRoot = (path: string | Uint8Array): number => {
+  try {
+    const fd = Posix.openAt(Posix.AT_FDCWD, path, ROOT_FLAGS)
+    if (!isVirtual(fd)) return fd
+    closeSync(fd)
+  } catch (error) {
+    throw rootFailure(path, errnoOf(error))
+  }
+  throw new SourceError({ subject: textOf(path), detail: "is part of a virtual file system" })
+}
+
+const parsePattern = (line: string): PathPattern.PathPattern => {
+  try {
+    return PathPattern.parse(line)
+  } catch (error) {
+    if (!(error instanceof InvalidName)) throw error
+    throw new SourceError({ subject: "--exclude", detail: error.message })
+  }
+}

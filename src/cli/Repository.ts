@@ -1,0 +1,45 @@
+/**
+ * Repository: opens the datastore that the shared flags name and runs a command on it.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Datastore from "../datastore/Datastore.ts"
+import * as Namespace from "../model/Namespace.ts"
+import * as NodeChunkCodec from "../platform/NodeChunkCodec.ts"
+import * as NodeFileLocks from "../platform/NodeFileLocks.ts"
+import * as NodeFiles from "../platform/NodeFiles.ts"
+import { parseInput, UsageError } from "./Failure.ts"
+import { root } from "./Root.ts"
+
+export const platform = Layer.mergeAll(NodeFiles.layer, NodeFileLocks.layer, NodeChunkCodec.layer())
+
+const noRepository = new UsageError({
+  detail: "no datastore was named",
+  hint: "use --repository FOLDER or set GRANARY_REPOSITORY"
+})
+
+/** The folder that `--repository` names. */
+export const repositoryPath = Effect.flatMap(root, ({ repository }) =>
+  Option.match(repository, {
+    onNone: () => Effect.fail(noRepository),
+    onSome: (path) =>
+      /^s3:|^[^/]+@[^/]+:/.test(path)
+        ? Effect.fail(
+            new UsageError({
+              detail: `${path}: this kind of repository is not supported by this version`,
+              hint: "name a local folder"
+            })
+          )
+        : Effect.succeed(path)
+  })
+)
+
+/** The namespace that `--ns` names. */
+export const namespace = Effect.flatMap(root, ({ ns }) => parseInput(() => Namespace.parse(ns)))
+
+/** Runs `effect` with the repository open. */
+export const withDatastore = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(repositoryPath, (path) =>
+    effect.pipe(Effect.provide(Datastore.layer({ path })), Effect.provide(platform))
+  )
