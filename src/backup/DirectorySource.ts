@@ -82,7 +82,7 @@ class OpenSource implements DirectorySource {
   readonly #warnings: Warnings
   readonly #archiver: Archiver
   /** Bytes of the stream that were taken from the encoder and do not yet stand in a target. */
-  #pending = NOTHING
+  #pending: Uint8Array = NOTHING
   /** Bytes of the stream that have left the encoder or never were there. */
   #passedBytes = 0
 

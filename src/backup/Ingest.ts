@@ -156,18 +156,25 @@ export const digestOf = (data: Uint8Array, suffix: Uint8Array | undefined): Uint
   return (suffix === undefined ? hash : hash.update(suffix)).digest()
 }
 
+export interface DrainHooks<E> {
+  /** Between reading a block and cutting it: the place to suggest boundaries. */
+  readonly beforeCut?: () => void
+  readonly afterBlock?: (count: number) => Effect.Effect<void, E>
+}
+
 /** Pulls a source to its end. Other fibers, and the answers of worker threads, get their turn between blocks. */
 export const drain = <E, F>(
   source: ByteSource<F>,
   ingest: Ingest<E>,
-  onBlock: (count: number) => Effect.Effect<void, E>
+  hooks: DrainHooks<E> = {}
 ): Effect.Effect<void, E | F> =>
   Effect.gen(function* () {
     for (;;) {
       const count = yield* source.read(ingest.space())
       if (count === 0) return
+      hooks.beforeCut?.()
       yield* ingest.commit(count)
-      yield* onBlock(count)
+      if (hooks.afterBlock !== undefined) yield* hooks.afterBlock(count)
       yield* Effect.yieldNow
     }
   })

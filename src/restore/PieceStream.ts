@@ -6,6 +6,7 @@
  * After the end `next` answers undefined again and again. One call at a time.
  */
 import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 
 export interface PieceStream<E = never> {
   /** The next piece; undefined at the end. */
@@ -17,5 +18,8 @@ export interface PieceStream<E = never> {
 export interface PayloadReader<E = never> {
   readonly sizeBytes: number
   /** The bytes from `offset` to `offset + lengthBytes`, which lie within `sizeBytes`. */
-  readonly pieces: (offset: number, lengthBytes: number) => PieceStream<E>
+  readonly pieces: (
+    offset: number,
+    lengthBytes: number
+  ) => Effect.Effect<PieceStream<E>, never, Scope.Scope>
 }

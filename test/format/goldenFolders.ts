@@ -3,7 +3,7 @@
  * folder beside the repository where somebody has it. Tests over the full set are shown as skipped where it
  * is absent.
  */
-import { describe } from "@effect/vitest"
+import { describe, it } from "@effect/vitest"
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 
@@ -31,12 +31,10 @@ export class GoldenFolder {
 
   /** Names that end so, without that end. */
   stems(ending: string): ReadonlyArray<string> {
-    return existsSync(this.path)
-      ? readdirSync(this.path)
-          .filter((name) => name.endsWith(ending))
-          .map((name) => name.slice(0, -ending.length))
-          .sort()
-      : []
+    return readdirSync(this.path)
+      .filter((name) => name.endsWith(ending))
+      .map((name) => name.slice(0, -ending.length))
+      .sort()
   }
 }
 
@@ -48,6 +46,11 @@ export const smallGolden = (area: string): GoldenFolder =>
 export const describeGolden = (area: string, tests: (golden: GoldenFolder) => void): void => {
   for (const { title, path } of folders) {
     const folder = join(path, area)
-    describe.skipIf(!existsSync(folder))(`${title}: ${area}`, () => tests(new GoldenFolder(folder)))
+    const isThere = existsSync(folder)
+    // Tests are named after files, so without the folder there is one skipped test in place of them.
+    describe.skipIf(!isThere)(`${title}: ${area}`, () => {
+      if (isThere) tests(new GoldenFolder(folder))
+      else it("reads and writes every file", () => {})
+    })
   }
 }

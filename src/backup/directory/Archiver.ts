@@ -48,6 +48,8 @@ const CLI_EXCLUDES_NAME = new TextEncoder().encode(".pxarexclude-cli")
 const EXCLUDE_NAME = new TextEncoder().encode(EXCLUDE_FILE_NAME)
 const CLI_EXCLUDES_MODE = MODE_TYPE.file | 0o600
 
+const REPLACED = "it was left out: something else took its place while the directory was read"
+
 /** Failures that concern the process and not a file. */
 const FATAL_CODES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "ENOMEM"])
 
@@ -162,7 +164,7 @@ export class Archiver {
     const fd = Listing.openChild(level.fd, name, Listing.FILE_FLAGS)
     try {
       const stat = Posix.statAt(fd, "")
-      if (kindOfMode(stat.mode) !== "file") throw new Posix.PosixError({ syscall: "open", code: "ESTALE" })
+      if (kindOfMode(stat.mode) !== "file") return this.#warn(REPLACED)
       if (!this.#addHardlink(name, stat)) {
         this.#beginFile(fd, name, stat, this.#metadata.read(fd, stat, this.#warn))
       }
@@ -197,36 +199,38 @@ export class Archiver {
   #addOther(level: Level, name: Uint8Array): void {
     const stat = Posix.statAt(level.fd, name)
     const kind = kindOfMode(stat.mode)
+    if (kind === undefined || kind === "file" || kind === "directory") return this.#warn(REPLACED)
     const metadata = metadataOfStat(stat)
     if (kind === "symlink") {
       this.encoder.addSymlink(name, metadata, Posix.readLinkAt(level.fd, name))
     } else if (kind === "device-block" || kind === "device-char") {
       this.encoder.addDevice(name, metadata, { major: stat.specialMajor, minor: stat.specialMinor })
     } else if (kind === "fifo") this.encoder.addFifo(name, metadata)
-    else if (kind === "socket") this.encoder.addSocket(name, metadata)
-    else throw new Posix.PosixError({ syscall: "statx", code: "ESTALE" })
+    else this.encoder.addSocket(name, metadata)
     this.catalog?.add(kind, name)
     this.statistics.others++
   }
 
   #addDirectory(level: Level, name: Uint8Array): void {
     const fd = this.#openDirectory(level, name)
+    let isEntered = false
     try {
       const stat = fd === undefined ? Posix.statAt(level.fd, name) : Posix.statAt(fd, "")
-      if (!isDirectoryMode(stat.mode)) throw new Posix.PosixError({ syscall: "open", code: "ESTALE" })
+      if (!isDirectoryMode(stat.mode)) return this.#warn(REPLACED)
       const metadata = fd === undefined ? metadataOfStat(stat) : this.#metadata.read(fd, stat, this.#warn)
       this.encoder.startDirectory(name, metadata)
       this.catalog?.startDirectory(name)
       this.statistics.directories++
       const children = fd === undefined ? undefined : this.#childrenToStore(fd, deviceOf(stat))
-      if (fd !== undefined && children !== undefined) return this.#enter(fd, deviceOf(stat), children)
-    } catch (error) {
-      if (fd !== undefined) closeSync(fd)
-      throw error
+      if (fd !== undefined && children !== undefined) {
+        isEntered = true
+        return this.#enter(fd, deviceOf(stat), children)
+      }
+      this.encoder.finishDirectory()
+      this.catalog?.endDirectory()
+    } finally {
+      if (fd !== undefined && !isEntered) closeSync(fd)
     }
-    if (fd !== undefined) closeSync(fd)
-    this.encoder.finishDirectory()
-    this.catalog?.endDirectory()
   }
 
   /** Undefined when the directory is there but may not be read. */
@@ -241,19 +245,18 @@ export class Archiver {
     }
   }
 
-  /** Undefined when a directory is stored empty. */
+  /** Undefined when a directory is stored empty. The directory has begun, so no failure may leave from here. */
   #childrenToStore(fd: number, device: number): ReadonlyArray<Listing.Child> | undefined {
     const root = this.#levels[0]
     const parent = this.#levels.at(-1)
     if (!this.#options.crossFileSystems && device !== root?.device) return undefined
-    if (device !== parent?.device && Listing.isVirtual(fd)) return undefined
     if (this.#levels.length >= DEPTH_LIMIT) {
       this.#warn(`it is stored without its content: it is more than ${DEPTH_LIMIT} levels deep`)
       return undefined
     }
     let children: ReadonlyArray<Listing.Child> | undefined
     this.#attempt("stored without its content", () => {
-      children = Listing.listChildren(fd)
+      if (device === parent?.device || !Listing.isVirtual(fd)) children = Listing.listChildren(fd)
     })
     return children
   }

@@ -21,7 +21,7 @@ const isSpace = (byte: number | undefined): boolean =>
 
 /** Lines of a file, without white space around them. */
 export function* linesOf(content: Uint8Array): Generator<Uint8Array> {
-  for (let start = 0; start < content.length; ) {
+  for (let start = 0; start < content.length;) {
     const newline = content.indexOf(NEWLINE, start)
     const next = newline < 0 ? content.length : newline + 1
     let end = newline < 0 ? content.length : newline

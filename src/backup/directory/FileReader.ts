@@ -41,7 +41,7 @@ export class FileReader {
   /** Fills all of `target`, or its beginning when fewer bytes remain; returns how many it wrote. */
   read(target: Uint8Array): number {
     const wanted = Math.min(target.length, this.remainingBytes)
-    for (let filled = 0; filled < wanted; ) {
+    for (let filled = 0; filled < wanted;) {
       const count = this.#readPiece(target.subarray(filled, wanted))
       this.#position += count
       filled += count

@@ -34,8 +34,7 @@ const UNSUPPORTED: ReadonlySet<string> = new Set(["ENOTTY", "ENOSYS", "ENOTSUP",
 const INAPPLICABLE: ReadonlySet<string> = new Set(["EINVAL", "EBADF"])
 
 /** Identifies the device that a file is on. */
-export const deviceOf = (stat: Posix.PosixStat): number =>
-  stat.deviceMajor * 0x1_0000_0000 + stat.deviceMinor
+export const deviceOf = (stat: Posix.PosixStat): number => stat.deviceMajor * 0x1_0000_0000 + stat.deviceMinor
 
 export const isDirectoryMode = (mode: number): boolean => (mode & TYPE_MASK) === MODE_TYPE.directory
 

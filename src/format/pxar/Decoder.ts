@@ -92,7 +92,7 @@ export class Decoder {
    */
   skipPayload(): number {
     const beyondBytes = this.#payloadRemainingBytes - this.#input.skipUpTo(this.#payloadRemainingBytes)
-    this.#input.passBy(beyondBytes)
+    if (beyondBytes > 0) this.#input.passBy(beyondBytes)
     this.#payloadRemainingBytes = 0
     return beyondBytes
   }

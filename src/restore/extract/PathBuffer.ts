@@ -32,6 +32,17 @@ export class PathBuffer {
     this.#length = end
   }
 
+  /** Runs `action` as if the path ended at `length` already. */
+  at<A>(length: number, action: () => A): A {
+    const fullLength = this.#length
+    this.truncate(length)
+    try {
+      return action()
+    } finally {
+      this.#length = fullLength
+    }
+  }
+
   /** Goes back up to where the path had `length` bytes. */
   truncate(length: number): void {
     this.#length = Math.min(length, this.#length)

@@ -1,0 +1,191 @@
+/**
+ * Backup: a whole backup run: opens a session, stores every archive that was asked for, and finishes the snapshot.
+ *
+ * Directories become pxar archives: `legacy` is one stream with a catalog beside it; `data` and `metadata` split it into
+ * metadata (`.mpxar`) and content (`.ppxar`), cut where files begin. Images become fixed indexes, streams whatever
+ * their name says, small files blobs.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { archiveAverageBytes } from "../chunking/DynamicChunker.ts"
+import { imageChunkSizeBytes } from "../chunking/FixedChunker.ts"
+import type { Datastore } from "../datastore/Datastore.ts"
+import type { ManifestFile } from "../format/Manifest.ts"
+import type { ArchiveName } from "../model/ArchiveName.ts"
+import * as ArchiveNames from "../model/ArchiveName.ts"
+import type { Snapshot } from "../model/Snapshot.ts"
+import type { FilesError } from "../platform/Files.ts"
+import { Progress, type ProgressEvent, type Reporter } from "../platform/Progress.ts"
+import type { StoreError } from "../store/StoreError.ts"
+import * as ArchiveWriter from "./ArchiveWriter.ts"
+import * as BackupSession from "./BackupSession.ts"
+import type { ByteSource, SourceError } from "./ByteSource.ts"
+import * as CatalogUpload from "./CatalogUpload.ts"
+import * as DirectoryUpload from "./DirectoryUpload.ts"
+import * as ImageSource from "./ImageSource.ts"
+import * as Ingest from "./Ingest.ts"
+
+export type ArchiveSpec<E = SourceError> =
+  | { readonly kind: "directory"; readonly archive: ArchiveName; readonly path: string }
+  | { readonly kind: "image"; readonly archive: ArchiveName; readonly path: string }
+  | { readonly kind: "blob"; readonly archive: ArchiveName; readonly content: Effect.Effect<Uint8Array, E> }
+  /** Bytes from anywhere, stored as they come. */
+  | { readonly kind: "stream"; readonly archive: ArchiveName; readonly source: ByteSource<E> }
+
+export interface BackupOptions<E = SourceError>
+  extends BackupSession.SessionOptions, DirectoryUpload.DirectoryOptions {
+  readonly archives: ReadonlyArray<ArchiveSpec<E>>
+}
+
+export interface BackupSummary {
+  readonly snapshot: Snapshot
+  readonly previous: Snapshot | undefined
+  /** Unfinished snapshots that were found in the group. */
+  readonly leftovers: ReadonlyArray<Snapshot>
+  readonly files: ReadonlyArray<ManifestFile>
+  readonly statistics: BackupSession.SessionStatistics
+  /** What directories held. */
+  readonly entries: DirectoryUpload.EntryCounts
+  readonly durationSeconds: number
+}
+
+type StoreFailure = FilesError | StoreError
+
+type Failure<E> = StoreFailure | SourceError | E
+
+const progressOf =
+  (session: BackupSession.BackupSession, report: Reporter) =>
+  (
+    subject: string,
+    state: Extract<ProgressEvent, { type: "progress" }>["state"],
+    done: number,
+    total: number | undefined,
+    counts: Readonly<Record<string, number>> = {}
+  ): void => {
+    const { newBytes, reusedBytes } = session.statistics
+    const bytes = { "new-bytes": newBytes, "reused-bytes": reusedBytes }
+    report({
+      type: "progress",
+      task: "backup",
+      subject,
+      state,
+      unit: "bytes",
+      done,
+      total,
+      counts: { ...counts, ...bytes }
+    })
+  }
+
+export type ReportProgress = ReturnType<typeof progressOf>
+
+const uploadImage = (
+  session: BackupSession.BackupSession,
+  report: ReportProgress,
+  archive: ArchiveName,
+  path: string
+): Effect.Effect<void, StoreFailure | SourceError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const source = yield* ImageSource.open(path)
+    const { sizeBytes } = source
+    const writer = yield* ArchiveWriter.open(session, archive, {
+      kind: "fixed",
+      chunkBytes: imageChunkSizeBytes,
+      sizeBytes
+    })
+    let done = 0
+    const advance = (count: number): void => {
+      done += count
+      report(archive.client, "running", done, sizeBytes)
+    }
+    report(archive.client, "started", 0, sizeBytes)
+    for (;;) {
+      if (done % imageChunkSizeBytes === 0) {
+        const zeroChunks = Math.floor((yield* source.holeBytes) / imageChunkSizeBytes)
+        yield* writer.addZeroChunks(zeroChunks)
+        yield* source.skip(zeroChunks * imageChunkSizeBytes)
+        advance(zeroChunks * imageChunkSizeBytes)
+      }
+      const toBoundary = imageChunkSizeBytes - (done % imageChunkSizeBytes)
+      const count = yield* source.read(writer.ingest.space().subarray(0, toBoundary))
+      if (count === 0) break
+      yield* writer.ingest.commit(count)
+      advance(count)
+      yield* Effect.yieldNow
+    }
+    yield* writer.finish
+    report(archive.client, "ended", done, sizeBytes)
+  })
+
+const uploadStream = <E>(
+  session: BackupSession.BackupSession,
+  report: ReportProgress,
+  archive: ArchiveName,
+  source: ByteSource<E>
+): Effect.Effect<void, StoreFailure | E, Scope.Scope> =>
+  Effect.gen(function* () {
+    const cutting: ArchiveWriter.Cutting =
+      archive.kind === "fixed"
+        ? { kind: "fixed", chunkBytes: imageChunkSizeBytes, sizeBytes: undefined }
+        : { kind: "dynamic", averageBytes: archiveAverageBytes }
+    const writer = yield* ArchiveWriter.open(session, archive, cutting)
+    let done = 0
+    report(archive.client, "started", 0, undefined)
+    yield* Ingest.drain(source, writer.ingest, {
+      afterBlock: (count) =>
+        Effect.sync(() => {
+          done += count
+          report(archive.client, "running", done, undefined)
+        })
+    })
+    yield* writer.finish
+    report(archive.client, "ended", done, undefined)
+  })
+
+const needsCatalog = <E>(options: BackupOptions<E>): boolean =>
+  (options.changeDetection ?? "legacy") === "legacy" &&
+  options.archives.some(({ kind }) => kind === "directory")
+
+/** Runs a backup. If anything fails, or it is interrupted, no trace of the snapshot stays. */
+export const run = <E = SourceError>(
+  options: BackupOptions<E>
+): Effect.Effect<BackupSummary, Failure<E>, Datastore> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const startedMillis = yield* Clock.currentTimeMillis
+      const reporter = yield* Progress
+      const session = yield* BackupSession.open(options)
+      const report = progressOf(session, reporter)
+      const entries = DirectoryUpload.noEntries()
+      const catalog = needsCatalog(options)
+        ? yield* CatalogUpload.open(session, ArchiveNames.catalog)
+        : undefined
+
+      const upload = (spec: ArchiveSpec<E>): Effect.Effect<void, Failure<E>, Scope.Scope> => {
+        switch (spec.kind) {
+          case "directory":
+            return DirectoryUpload.upload({ session, report, reporter, entries, catalog, options }, spec)
+          case "image":
+            return uploadImage(session, report, spec.archive, spec.path)
+          case "stream":
+            return uploadStream(session, report, spec.archive, spec.source)
+          case "blob":
+            return Effect.asVoid(
+              Effect.flatMap(spec.content, (content) => session.uploadBlob(spec.archive, content))
+            )
+        }
+      }
+      yield* Effect.forEach(options.archives, (spec) => Effect.scoped(upload(spec)), { discard: true })
+      if (catalog !== undefined) yield* catalog.finish
+      const manifest = yield* session.finish
+      return {
+        snapshot: session.snapshot,
+        previous: session.previous?.snapshot,
+        leftovers: session.leftovers,
+        files: manifest.files,
+        statistics: session.statistics,
+        entries,
+        durationSeconds: ((yield* Clock.currentTimeMillis) - startedMillis) / 1000
+      }
+    })
+  )
