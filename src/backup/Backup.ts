@@ -16,9 +16,10 @@ import type { ArchiveName } from "../model/ArchiveName.ts"
 import * as ArchiveNames from "../model/ArchiveName.ts"
 import type { Snapshot } from "../model/Snapshot.ts"
 import type { FilesError } from "../platform/Files.ts"
-import { Progress, type ProgressEvent, type Reporter } from "../platform/Progress.ts"
+import { Progress } from "../platform/Progress.ts"
 import type { StoreError } from "../store/StoreError.ts"
 import * as ArchiveWriter from "./ArchiveWriter.ts"
+import * as BackupProgress from "./BackupProgress.ts"
 import * as BackupSession from "./BackupSession.ts"
 import type { ByteSource, SourceError } from "./ByteSource.ts"
 import * as CatalogUpload from "./CatalogUpload.ts"
@@ -54,34 +55,9 @@ type StoreFailure = FilesError | StoreError
 
 type Failure<E> = StoreFailure | SourceError | E
 
-const progressOf =
-  (session: BackupSession.BackupSession, report: Reporter) =>
-  (
-    subject: string,
-    state: Extract<ProgressEvent, { type: "progress" }>["state"],
-    done: number,
-    total: number | undefined,
-    counts: Readonly<Record<string, number>> = {}
-  ): void => {
-    const { newBytes, reusedBytes } = session.statistics
-    const bytes = { "new-bytes": newBytes, "reused-bytes": reusedBytes }
-    report({
-      type: "progress",
-      task: "backup",
-      subject,
-      state,
-      unit: "bytes",
-      done,
-      total,
-      counts: { ...counts, ...bytes }
-    })
-  }
-
-export type ReportProgress = ReturnType<typeof progressOf>
-
 const uploadImage = (
   session: BackupSession.BackupSession,
-  report: ReportProgress,
+  report: BackupProgress.ReportProgress,
   archive: ArchiveName,
   path: string
 ): Effect.Effect<void, StoreFailure | SourceError, Scope.Scope> =>
@@ -119,7 +95,7 @@ const uploadImage = (
 
 const uploadStream = <E>(
   session: BackupSession.BackupSession,
-  report: ReportProgress,
+  report: BackupProgress.ReportProgress,
   archive: ArchiveName,
   source: ByteSource<E>
 ): Effect.Effect<void, StoreFailure | E, Scope.Scope> =>
@@ -155,7 +131,7 @@ export const run = <E = SourceError>(
       const startedMillis = yield* Clock.currentTimeMillis
       const reporter = yield* Progress
       const session = yield* BackupSession.open(options)
-      const report = progressOf(session, reporter)
+      const report = BackupProgress.make(session.statistics, reporter)
       const entries = DirectoryUpload.noEntries()
       const catalog = needsCatalog(options)
         ? yield* CatalogUpload.open(session, ArchiveNames.catalog)

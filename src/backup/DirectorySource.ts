@@ -15,11 +15,11 @@ import { InvalidName } from "../model/InvalidName.ts"
 import * as PathPattern from "../model/PathPattern.ts"
 import * as Posix from "../platform/Posix.ts"
 import { type ByteSource, SourceError } from "./ByteSource.ts"
-import { Archiver, type SourceStatistics } from "./directory/Archiver.ts"
+import { Archiver, type CatalogTarget, type SourceStatistics } from "./directory/Archiver.ts"
 import { errnoOf, isVirtual, ROOT_FLAGS } from "./directory/DirectoryListing.ts"
 import { type SourceWarning, Warnings } from "./directory/Warnings.ts"
 
-export type { SourceStatistics } from "./directory/Archiver.ts"
+export type { CatalogTarget, SourceStatistics } from "./directory/Archiver.ts"
 export type { SourceWarning } from "./directory/Warnings.ts"
 
 export interface DirectorySourceOptions {
@@ -30,17 +30,14 @@ export interface DirectorySourceOptions {
   readonly excludes: ReadonlyArray<string>
   /** Otherwise directories on other devices are stored without their content. Virtual ones always are. */
   readonly crossFileSystems?: boolean | undefined
-  readonly catalog: boolean
-  /** The archive's name on the server, for the catalog. */
-  readonly catalogName?: string | undefined
+  /** Takes the names of all entries, as a directory of its own. Its owner finishes it. */
+  readonly catalog?: CatalogTarget | undefined
   readonly onWarning?: ((warning: SourceWarning) => void) | undefined
 }
 
 export interface DirectorySource extends ByteSource {
   /** Version 2: bytes of the archive stream since the last call, complete once `read` has answered 0. */
   readonly takeArchiveBytes: () => Uint8Array
-  /** Bytes of the catalog since the last call; empty without one. */
-  readonly takeCatalogBytes: () => Uint8Array
   /** Version 2: where files begin in the payload stream, since the last call; good places to cut chunks. */
   readonly takeSuggestions: () => ReadonlyArray<number>
   readonly statistics: SourceStatistics
@@ -52,7 +49,6 @@ export interface DirectorySource extends ByteSource {
 
 /** Entries between two returns to the event loop. */
 const STEPS_PER_READ = 512
-const DEFAULT_CATALOG_NAME = "root.pxar.didx"
 const NOTHING = new Uint8Array()
 
 /** Opens a directory for reading. It fails only when the directory cannot be opened or a pattern is malformed. */
@@ -91,10 +87,9 @@ class OpenSource implements DirectorySource {
     this.#warnings = new Warnings(options.onWarning)
     const excludes = options.excludes.map(parsePattern)
     const fd = openRoot(options.path)
-    const catalogName = options.catalog ? (options.catalogName ?? DEFAULT_CATALOG_NAME) : undefined
-    const { crossFileSystems = false, version } = options
+    const { catalog, crossFileSystems = false, version } = options
     try {
-      const archiverOptions = { version, excludes, crossFileSystems, catalogName }
+      const archiverOptions = { version, excludes, crossFileSystems, catalog }
       this.#archiver = new Archiver(fd, archiverOptions, this.#warnings)
     } catch (error) {
       closeSync(fd)
@@ -126,10 +121,6 @@ class OpenSource implements DirectorySource {
 
   takeArchiveBytes(): Uint8Array {
     return this.#version === 2 ? this.#archiver.encoder.takeArchiveBytes() : NOTHING
-  }
-
-  takeCatalogBytes(): Uint8Array {
-    return this.#archiver.catalog?.takeBytes() ?? NOTHING
   }
 
   takeSuggestions(): ReadonlyArray<number> {

@@ -40,7 +40,9 @@ export const percent = (part: number, whole: number): string =>
 export const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const all = [header, ...rows]
   const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)))
-  const isNumeric = header.map((_, column) => rows.every((row) => /^[\d.,]*( [KMGTP]?i?B)?$/.test(row[column] ?? "")))
+  const isNumeric = header.map((_, column) =>
+    rows.every((row) => /^[\d.,]*( [KMGTP]?i?B)?$/.test(row[column] ?? ""))
+  )
   const line = (row: ReadonlyArray<string>): string =>
     row
       .map((cell, column) =>

@@ -32,7 +32,9 @@ const amount = (event: Running, value: number): string =>
 
 const detailsOf = (event: Running, elapsedSeconds: number): string => {
   const { done, total, counts } = event
-  const parts = [total === undefined ? amount(event, done) : `${amount(event, done)} of ${amount(event, total)}`]
+  const parts = [
+    total === undefined ? amount(event, done) : `${amount(event, done)} of ${amount(event, total)}`
+  ]
   if (event.unit === "bytes" && elapsedSeconds > 0.5) parts.push(Format.rate(done, elapsedSeconds))
   for (const [name, value] of Object.entries(counts)) {
     if (value > 0) parts.push(`${Format.count(value)} ${name.replaceAll("-", " ")}`)

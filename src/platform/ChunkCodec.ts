@@ -53,7 +53,13 @@ export interface CheckRequest {
 }
 
 export type Verdict =
-  | { readonly state: "good"; readonly kind: DataBlob.BlobKind; readonly encodedSizeBytes: number }
+  | {
+      readonly state: "good"
+      readonly kind: DataBlob.BlobKind
+      readonly encodedSizeBytes: number
+      /** False when the checksum is all that could be looked at: the chunk is encrypted with a key not given. */
+      readonly isProven: boolean
+    }
   | { readonly state: "missing" }
   | { readonly state: "corrupt"; readonly detail: string }
   | { readonly state: "unreadable"; readonly detail: string }
@@ -89,6 +95,21 @@ export class ChunkCodec extends Context.Service<
   }
 >()("granary/platform/ChunkCodec") {}
 
+/** Copies decoded bytes into the target; what does not fit there is no chunk of the caller's. */
+export const intoTarget = (
+  data: Uint8Array,
+  target: Uint8Array,
+  digest: Digest
+): Effect.Effect<Uint8Array, ChunkError> =>
+  Effect.suspend(() => {
+    if (data.length > target.length) {
+      const detail = `it holds ${data.length} bytes, more than the ${target.length} expected`
+      return Effect.fail(new ChunkError({ digest, reason: "Corrupt", detail }))
+    }
+    target.set(data)
+    return Effect.succeed(target.subarray(0, data.length))
+  })
+
 const missing = (digest: Digest): ChunkError => new ChunkError({ digest, reason: "Missing", detail: "" })
 
 /** Decodes on the calling fiber, over whatever Files is there. */
@@ -103,8 +124,7 @@ export const layerInline: Layer.Layer<ChunkCodec, never, Files> = Layer.effect(
         if (!(outcome instanceof Uint8Array))
           return yield* new ChunkError({ digest: request.digest, ...outcome })
         if (request.target === undefined) return outcome
-        request.target.set(outcome)
-        return request.target.subarray(0, outcome.length)
+        return yield* intoTarget(outcome, request.target, request.digest)
       }).pipe(
         Effect.catchIf(
           (error): error is FilesError => error._tag === "FilesError" && error.reason === "NotFound",

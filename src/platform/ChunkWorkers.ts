@@ -26,6 +26,7 @@ export type Task =
         readonly sync: boolean
       }
     }
+  /** The target must lie in shared memory: what a thread writes elsewhere nobody sees. */
   | { readonly kind: "load"; readonly request: Expected & { readonly target?: Uint8Array } }
   | { readonly kind: "check"; readonly request: Expected }
 
@@ -59,6 +60,15 @@ const entry = new URL(
   import.meta.url
 )
 
+/** A message would copy the whole buffer around a view, so bytes that are not shared are copied here and handed over. */
+const crossing = (task: Task): { readonly sent: Task; readonly transfer: Array<ArrayBuffer> } => {
+  if (task.kind !== "stage" || isShared(task.request.data)) return { sent: task, transfer: [] }
+  const data = new Uint8Array(task.request.data)
+  return { sent: { ...task, request: { ...task.request, data } }, transfer: [data.buffer] }
+}
+
+export const isShared = (bytes: Uint8Array): boolean => bytes.buffer instanceof SharedArrayBuffer
+
 export class ChunkWorkers {
   readonly count: number
   #threads: Array<Thread> = []
@@ -75,7 +85,8 @@ export class ChunkWorkers {
     return new Promise((resolve) => {
       if (thread.waiting.size === 0) thread.worker.ref()
       thread.waiting.set(id, resolve)
-      thread.worker.postMessage({ ...task, id, key })
+      const { sent, transfer } = crossing(task)
+      thread.worker.postMessage({ ...sent, id, key }, transfer)
     })
   }
 

@@ -14,6 +14,7 @@
  *   Without it both survive a crash of the process only.
  * - `touch` moves the access time to now and leaves the modification time alone; it answers false when the file is
  *   missing. It never follows a symbolic link.
+ * - Reading never waits for a writer: a fifo in a file's place reads as empty.
  * - `stat` and `readDirectory` describe symbolic links themselves, never what they point to.
  * - `readFile` fails with `TooLarge` before it allocates more than `maxSizeBytes`.
  * - `unlink` and `removeDirectory` fail with `NotFound` for a missing name; `removeDirectory` with `NotEmpty`.
@@ -136,8 +137,9 @@ export class Files extends Context.Service<
     readonly readFile: (path: string, maxSizeBytes: number) => Effect.Effect<Uint8Array, FilesError>
     readonly readDirectory: (path: string) => Effect.Effect<ReadonlyArray<DirectoryEntry>, FilesError>
     readonly openRead: (path: string) => Effect.Effect<ReadHandle, FilesError, Scope.Scope>
+    /** With exactly these permission bits; without a mode with those that new folders usually get (0o777, umask). */
     readonly makeDirectory: (path: string, mode?: number) => Effect.Effect<void, FilesError>
-    /** Makes many folders below one, at the speed of the kernel. */
+    /** Makes many folders below one, at the speed of the kernel; the mode is exact. */
     readonly makeDirectories: (
       parent: string,
       names: ReadonlyArray<string>,

@@ -6,8 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { availableParallelism } from "node:os"
 import type { CryptConfig } from "../format/CryptConfig.ts"
-import { ChunkCodec, ChunkError } from "./ChunkCodec.ts"
-import { ChunkWorkers, type Result, type Task } from "./ChunkWorkers.ts"
+import type { Digest } from "../model/Digest.ts"
+import { ChunkCodec, ChunkError, intoTarget } from "./ChunkCodec.ts"
+import type { Loaded } from "./chunkTasks.ts"
+import { ChunkWorkers, isShared, type Result, type Task } from "./ChunkWorkers.ts"
 import { FilesError } from "./Files.ts"
 
 const failureOf = (
@@ -40,15 +42,14 @@ export const layer = (options?: { readonly threads?: number }): Layer.Layer<Chun
               ? Effect.succeed(result.value)
               : unexpected(result, request.temporaryPath)
           ),
-        load: ({ crypt, ...request }) =>
-          Effect.flatMap(run({ kind: "load", request }, crypt), (result) => {
-            if (result.kind !== "loaded") return loadFailure(result, request)
-            const { value } = result
-            if ("unusable" in value)
-              return Effect.fail(new ChunkError({ digest: request.digest, ...value.unusable }))
-            if ("data" in value) return Effect.succeed(value.data)
-            return Effect.succeed((request.target ?? new Uint8Array(0)).subarray(0, value.length))
-          }),
+        load: ({ crypt, target, ...request }) => {
+          const direct = target !== undefined && isShared(target) ? { target } : {}
+          return Effect.flatMap(run({ kind: "load", request: { ...request, ...direct } }, crypt), (result) =>
+            result.kind === "loaded"
+              ? received(result.value, request.digest, target)
+              : loadFailure(result, request)
+          )
+        },
         check: ({ crypt, ...request }) =>
           Effect.flatMap(run({ kind: "check", request }, crypt), (result) =>
             result.kind === "checked"
@@ -58,6 +59,16 @@ export const layer = (options?: { readonly threads?: number }): Layer.Layer<Chun
       })
     })
   )
+
+const received = (
+  value: Loaded,
+  digest: Digest,
+  target: Uint8Array | undefined
+): Effect.Effect<Uint8Array, ChunkError> => {
+  if ("unusable" in value) return Effect.fail(new ChunkError({ digest, ...value.unusable }))
+  if ("length" in value) return Effect.succeed((target ?? new Uint8Array(0)).subarray(0, value.length))
+  return target === undefined ? Effect.succeed(value.data) : intoTarget(value.data, target, digest)
+}
 
 const unexpected = (result: Result, path: string): Effect.Effect<never, FilesError> =>
   result.kind === "failed" ? failureOf(result, path) : Effect.die(new Error(`worker answered ${result.kind}`))

@@ -32,19 +32,21 @@ const openLockFile = (path: string, mode: LockMode): number => {
     return fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW, 0o644)
   } catch (error) {
     const code = errorCode(error)
-    if (mode === "shared" && (code === "EACCES" || code === "EROFS")) return openReadOnly(path, code)
+    if (mode === "shared" && (code === "EACCES" || code === "EROFS")) return openReadOnly(path, error)
     throw error
   }
 }
 
 const withoutLock = -1
 
-const openReadOnly = (path: string, because: unknown): number => {
+/** A missing file cannot be locked; that it could not be made, and why, is what the caller needs to hear. */
+const openReadOnly = (path: string, refusal: unknown): number => {
   try {
     return fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW)
   } catch (error) {
-    if (because === "EROFS" && errorCode(error) === "ENOENT") return withoutLock
-    throw error
+    if (errorCode(error) !== "ENOENT") throw error
+    if (errorCode(refusal) === "EROFS") return withoutLock
+    throw refusal
   }
 }
 

@@ -33,19 +33,32 @@ const describe = (stat: fs.BigIntStats): FileStat => ({
   mode: Number(stat.mode)
 })
 
+/** Without O_NONBLOCK a fifo that lies where a file should be would keep the thread for ever. */
+const openForReading = (target: string): Promise<fs.promises.FileHandle> =>
+  fs.promises.open(target, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+
+/** Fills the buffer from `position` on; answers how much of it the file had. */
+const fill = async (
+  handle: fs.promises.FileHandle,
+  buffer: Uint8Array,
+  position: number
+): Promise<number> => {
+  let filled = 0
+  while (filled < buffer.length) {
+    const { bytesRead } = await handle.read(buffer, filled, buffer.length - filled, position + filled)
+    if (bytesRead === 0) break
+    filled += bytesRead
+  }
+  return filled
+}
+
 const readWhole = async (target: string, maxSizeBytes: number): Promise<Uint8Array> => {
-  const handle = await fs.promises.open(target, fs.constants.O_RDONLY)
+  const handle = await openForReading(target)
   try {
     const { size } = await handle.stat()
     if (size > maxSizeBytes) throw new FilesError({ operation: "read", path: target, reason: "TooLarge" })
     const content = Buffer.allocUnsafeSlow(size)
-    let filled = 0
-    while (filled < size) {
-      const { bytesRead } = await handle.read(content, filled, size - filled, filled)
-      if (bytesRead === 0) break
-      filled += bytesRead
-    }
-    return content.subarray(0, filled)
+    return content.subarray(0, await fill(handle, content, 0))
   } finally {
     await handle.close()
   }
@@ -73,16 +86,26 @@ const writeNew = async (
   sync: boolean
 ): Promise<void> => {
   const handle = await fs.promises.open(target, "wx", mode)
+  await orRemove(target, async () => {
+    try {
+      await handle.chmod(mode)
+      for (const part of parts) await handle.writeFile(part)
+      if (sync) await handle.sync()
+    } finally {
+      // Closing can fail as well: network file systems report a full disk only here.
+      await handle.close()
+    }
+  })
+}
+
+/** Whatever fails with a new file, nothing of it stays; the first failure is the one that is told. */
+const orRemove = async (target: string, run: () => Promise<void>): Promise<void> => {
   try {
-    await handle.chmod(mode)
-    for (const part of parts) await handle.writeFile(part)
-    if (sync) await handle.sync()
+    await run()
   } catch (error) {
-    await handle.close()
-    await fs.promises.unlink(target)
+    await fs.promises.unlink(target).catch(() => undefined)
     throw error
   }
-  await handle.close()
 }
 
 const replaceWhole = async (
@@ -93,12 +116,7 @@ const replaceWhole = async (
 ): Promise<void> => {
   const temporary = temporaryNameOf(target)
   await writeNew(temporary, parts, mode, sync)
-  try {
-    await fs.promises.rename(temporary, target)
-  } catch (error) {
-    await fs.promises.unlink(temporary)
-    throw error
-  }
+  await orRemove(temporary, () => fs.promises.rename(temporary, target))
   if (sync) await syncDirectory(path.dirname(target))
 }
 
@@ -120,7 +138,7 @@ const touch = async (target: string): Promise<boolean> => {
 }
 
 const syncFileSystem = async (target: string): Promise<void> => {
-  const handle = await fs.promises.open(target, fs.constants.O_RDONLY)
+  const handle = await openForReading(target)
   try {
     Posix.syncFileSystem(handle.fd)
   } finally {
@@ -130,7 +148,7 @@ const syncFileSystem = async (target: string): Promise<void> => {
 
 const openRead = (target: string) =>
   Effect.acquireRelease(
-    attempt("open", target, () => fs.promises.open(target, fs.constants.O_RDONLY)),
+    attempt("open", target, () => openForReading(target)),
     (handle) => Effect.promise(() => handle.close())
   ).pipe(
     Effect.flatMap((handle) =>
@@ -139,15 +157,16 @@ const openRead = (target: string) =>
         ({ size }) => ({
           sizeBytes: size,
           readAt: (offset: number, buffer: Uint8Array) =>
-            attempt(
-              "read",
-              target,
-              async () => (await handle.read(buffer, 0, buffer.length, offset)).bytesRead
-            )
+            attempt("read", target, () => fill(handle, buffer, offset))
         })
       )
     )
   )
+
+const makeDirectoryNow = (target: string, mode: number): void => {
+  fs.mkdirSync(target, { mode })
+  fs.chmodSync(target, mode)
+}
 
 export const layer: Layer.Layer<Files> = Layer.succeed(Files, {
   stat: (target) =>
@@ -161,18 +180,21 @@ export const layer: Layer.Layer<Files> = Layer.succeed(Files, {
       }))
     ),
   openRead,
-  makeDirectory: (target, mode = 0o755) =>
-    attempt("create directory", target, () => fs.promises.mkdir(target, { mode })),
+  makeDirectory: (target, mode) =>
+    attempt("create directory", target, async () => {
+      await fs.promises.mkdir(target, { mode: mode ?? 0o777 })
+      if (mode !== undefined) await fs.promises.chmod(target, mode)
+    }),
   // One synchronous sweep: it is three times as fast as promises, and the caller chooses how many at once.
   makeDirectories: (parent, names, mode) =>
     Effect.try({
-      try: () => names.forEach((name) => fs.mkdirSync(`${parent}/${name}`, { mode })),
+      try: () => names.forEach((name) => makeDirectoryNow(`${parent}/${name}`, mode)),
       catch: (error) => fromErrno("create directories in", parent, error)
     }),
   createFile: (target, content, options) =>
     attempt("create", target, async () => {
       await writeNew(target, [content], options?.mode ?? 0o644, options?.sync ?? false)
-      if (options?.sync === true) await syncDirectory(path.dirname(target))
+      if (options?.sync === true) await orRemove(target, () => syncDirectory(path.dirname(target)))
     }),
   replaceFile: (target, parts, options) =>
     attempt("write", target, () =>

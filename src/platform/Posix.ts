@@ -70,6 +70,7 @@ const prototypes = {
   fchmod: "int fchmod(int, uint)",
   fchmodat: "int fchmodat(int, _, uint, int)",
   utimensat: "int utimensat(int, _, _, int)",
+  futimens: "int futimens(int, _)",
   statx: "int statx(int, _, int, uint, _)",
   ioctl: "int ioctl(int, uint64, ...)",
   lseek: "int64 lseek(int, int64, int)",
@@ -205,7 +206,7 @@ export const setTimesAt = (directoryFd: number, name: Uint8Array, seconds: numbe
 export const setTimes = (fd: number, seconds: number, nanos: number): void => {
   times[0] = times[2] = BigInt(seconds)
   times[1] = times[3] = BigInt(nanos)
-  run("utimensat", fd, null, timesBytes, 0)
+  run("futimens", fd, timesBytes)
 }
 
 const statBytes = new Uint8Array(256)

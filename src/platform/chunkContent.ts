@@ -89,13 +89,13 @@ export const checkBlob = (blob: Uint8Array, expected: ExpectedChunk): Verdict =>
   if (!(outcome instanceof Uint8Array)) {
     return outcome.reason === "Corrupt" ? { state: "corrupt", detail: outcome.detail } : checkSealed(blob)
   }
-  return { state: "good", kind: DataBlob.peekKind(blob), encodedSizeBytes: blob.length }
+  return { state: "good", kind: DataBlob.peekKind(blob), encodedSizeBytes: blob.length, isProven: true }
 }
 
 const checkSealed = (blob: Uint8Array): Verdict => {
   try {
     DataBlob.verifyCrc(blob)
-    return { state: "good", kind: DataBlob.peekKind(blob), encodedSizeBytes: blob.length }
+    return { state: "good", kind: DataBlob.peekKind(blob), encodedSizeBytes: blob.length, isProven: false }
   } catch (error) {
     if (error instanceof FormatError) return { state: "corrupt", detail: error.message }
     throw error

@@ -33,12 +33,31 @@ export const stageChunk = (request: {
     writeFully(fd, header, body)
     if (sync) fs.fsyncSync(fd)
   } catch (error) {
-    fs.closeSync(fd)
-    fs.unlinkSync(temporaryPath)
+    quietly(() => fs.closeSync(fd))
+    quietly(() => fs.unlinkSync(temporaryPath))
     throw error
   }
-  fs.closeSync(fd)
+  closeOrRemove(fd, temporaryPath)
   return { encodedSizeBytes: header.length + body.length, kind }
+}
+
+/** Network file systems report a full disk only when a file is closed. */
+const closeOrRemove = (fd: number, path: string): void => {
+  try {
+    fs.closeSync(fd)
+  } catch (error) {
+    quietly(() => fs.unlinkSync(path))
+    throw error
+  }
+}
+
+/** Clearing up after a failure: the failure is what counts, not what happens here. */
+const quietly = (run: () => void): void => {
+  try {
+    run()
+  } catch {
+    return
+  }
 }
 
 const writeFully = (fd: number, header: Uint8Array, body: Uint8Array): void => {
@@ -55,8 +74,12 @@ const writeFully = (fd: number, header: Uint8Array, body: Uint8Array): void => {
 /** File contents are read into one buffer per thread that only grows: fresh pages are slow to touch. */
 let scratch: Uint8Array = new Uint8Array(0)
 
+/** Without O_NONBLOCK a fifo that lies where a chunk should be would keep the thread for ever. */
+const openForReading = (path: string): number =>
+  fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+
 const readWhole = (path: string): Uint8Array => {
-  const fd = fs.openSync(path, fs.constants.O_RDONLY)
+  const fd = openForReading(path)
   try {
     const { size } = fs.fstatSync(fd)
     if (size > largestBlobBytes) throw new FilesError({ operation: "read", path, reason: "TooLarge" })
@@ -80,7 +103,7 @@ const readInto = (fd: number, target: Uint8Array, position: number): number => {
 export type Loaded =
   | { readonly length: number }
   | { readonly unusable: Unusable }
-  | { readonly data: Uint8Array }
+  | { readonly data: Uint8Array<ArrayBuffer> }
 
 /**
  * Loads and proves a chunk. A plain chunk goes from the file straight into the target; every other kind is decoded
@@ -96,10 +119,13 @@ export const loadChunk = (
   }
   const outcome = decodeChunk(readWhole(request.path), request)
   if (!(outcome instanceof Uint8Array)) return { unusable: outcome }
-  if (target === undefined) return { data: outcome.slice() }
+  if (target === undefined) return { data: new Uint8Array(outcome) }
   if (outcome.length > target.length) {
     return {
-      unusable: { reason: "Corrupt", detail: `it holds ${outcome.length} bytes, more than a chunk may` }
+      unusable: {
+        reason: "Corrupt",
+        detail: `it holds ${outcome.length} bytes, more than the ${target.length} expected`
+      }
     }
   }
   target.set(outcome)
@@ -110,7 +136,7 @@ const header = new Uint8Array(12)
 
 /** Undefined when the file is not a plain blob that fits the target. */
 const loadPlain = (path: string, target: Uint8Array, expected: ExpectedChunk): Loaded | undefined => {
-  const fd = fs.openSync(path, fs.constants.O_RDONLY)
+  const fd = openForReading(path)
   try {
     const { size } = fs.fstatSync(fd)
     const length = size - header.length

@@ -46,4 +46,11 @@ const answer = (job: Job): Answer => {
   }
 }
 
-parentPort?.on("message", (job: Job) => parentPort?.postMessage(answer(job)))
+/** Decoded bytes are handed over, not copied. */
+const transfers = ({ result }: Answer): Array<ArrayBuffer> =>
+  result.kind === "loaded" && "data" in result.value ? [result.value.data.buffer] : []
+
+parentPort?.on("message", (job: Job) => {
+  const message = answer(job)
+  parentPort?.postMessage(message, transfers(message))
+})

@@ -18,8 +18,5 @@ export interface PieceStream<E = never> {
 export interface PayloadReader<E = never> {
   readonly sizeBytes: number
   /** The bytes from `offset` to `offset + lengthBytes`, which lie within `sizeBytes`. */
-  readonly pieces: (
-    offset: number,
-    lengthBytes: number
-  ) => Effect.Effect<PieceStream<E>, never, Scope.Scope>
+  readonly pieces: (offset: number, lengthBytes: number) => Effect.Effect<PieceStream<E>, never, Scope.Scope>
 }

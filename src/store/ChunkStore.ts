@@ -68,7 +68,7 @@ export class ChunkStore extends Context.Service<
     readonly stat: (digest: Digest) => Effect.Effect<FileStat, FilesError>
     /**
      * Renames a corrupt chunk to `<digest>.<n>.bad`, so that a good copy can take its place, and answers the new name;
-     * undefined when the chunk is not corrupt (any more).
+     * undefined when the chunk is not corrupt (any more), or only its length is not the wanted one.
      */
     readonly condemn: (chunk: WantedChunk) => Effect.Effect<string | undefined, FilesError>
     readonly parallelism: number
@@ -99,8 +99,11 @@ export const make = (
         return stat
       })
 
-    const reuse = (digest: Digest, stat: FileStat): Effect.Effect<Inserted, FilesError> =>
-      Effect.as(files.touch(locate(digest)), { duplicate: true, encodedSizeBytes: stat.sizeBytes })
+    /** Undefined when a foreign program has removed the chunk since it was described. */
+    const reuse = (digest: Digest, stat: FileStat): Effect.Effect<Inserted | undefined, FilesError> =>
+      Effect.map(files.touch(locate(digest)), (touched) =>
+        touched ? { duplicate: true, encodedSizeBytes: stat.sizeBytes } : undefined
+      )
 
     const findPresent = (digest: Digest) =>
       guards.guard(digest)(
@@ -114,9 +117,10 @@ export const make = (
       Effect.gen(function* () {
         const stat = yield* present(digest)
         const keeps = stat !== undefined && stat.sizeBytes > 0 && (yield* winsOver(digest, stat, staged))
-        if (stat !== undefined && keeps) {
+        const kept = stat !== undefined && keeps ? yield* reuse(digest, stat) : undefined
+        if (kept !== undefined) {
           yield* files.unlink(temporary)
-          return yield* reuse(digest, stat)
+          return kept
         }
         yield* files.rename(temporary, locate(digest))
         if (syncsFiles) yield* files.syncDirectory(path.dirname(locate(digest)))
@@ -193,11 +197,15 @@ export const make = (
         return `${locate(digest)}.${badSuffixMax}.bad`
       })
 
-    /** Judged again under the guard: meanwhile a good copy may have taken the place of the bad one. */
+    /**
+     * Judged again under the guard: meanwhile a good copy may have taken the place of the bad one. And judged by its
+     * digest alone: a chunk that merely disagrees with the length some index gives is good for everybody else.
+     */
     const condemn = (chunk: WantedChunk) =>
       guards.guard(chunk.digest)(
         Effect.gen(function* () {
-          const verdict = yield* codec.check({ ...chunk, path: locate(chunk.digest) })
+          const request = { ...chunk, sizeBytes: undefined, path: locate(chunk.digest) }
+          const verdict = yield* codec.check(request)
           if (verdict.state !== "corrupt") return undefined
           const name = yield* freeBadName(chunk.digest)
           yield* files.rename(locate(chunk.digest), name)

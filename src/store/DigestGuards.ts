@@ -7,7 +7,9 @@
  * fiber's business and blocks no thread; two digests that share an offset share their guard.
  */
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -46,7 +48,11 @@ export const make = (
     const fileLocks = yield* FileLocks
     const scope = yield* Effect.scope
     // Opened by the first guard: who only reads a store, perhaps a read-only one, needs no lock file.
-    const open = yield* Effect.cached(Scope.provide(fileLocks.openRanges(layout.granaryLock), scope))
+    // A failure is not kept: the disk may have room again, or the process descriptors, when the next guard comes.
+    const open = yield* Effect.cachedWithTTL(
+      Scope.provide(fileLocks.openRanges(layout.granaryLock), scope),
+      (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.zero)
+    )
     const entries = new Map<number, Entry>()
 
     const enter = (offset: number) =>

@@ -96,12 +96,21 @@ const parsed = <A>(parse: () => A): A | undefined => {
   }
 }
 
+const noSuchGroup = (group: BackupGroup.BackupGroup): StoreError =>
+  storeError("NoSuchGroup", BackupGroup.format(group), "there is no such backup group")
+
 const isArchive = (name: string): boolean => /\.(?:[fd]idx|blob)$/.test(name)
 
 export const make = (layout: StoreLayout): Effect.Effect<Hierarchy["Service"], never, Files> =>
   Effect.map(Files, (files) => {
+    /** A file where a folder should be holds nothing of ours either. */
     const listOrEmpty = (path: string): Effect.Effect<ReadonlyArray<DirectoryEntry>, FilesError> =>
-      files.readDirectory(path).pipe(Effect.catchIf(isNotFound, () => Effect.succeed([])))
+      files.readDirectory(path).pipe(
+        Effect.catchIf(
+          (error) => isNotFound(error) || error.reason === "NotADirectory",
+          () => Effect.succeed([])
+        )
+      )
 
     const ensureDirectory = (path: string): Effect.Effect<void, FilesError> =>
       files.makeDirectory(path).pipe(
@@ -188,13 +197,7 @@ export const make = (layout: StoreLayout): Effect.Effect<Hierarchy["Service"], n
       Effect.gen(function* () {
         const entries = yield* files
           .readDirectory(groupPath(layout, namespace, group))
-          .pipe(
-            Effect.catchIf(isNotFound, () =>
-              Effect.fail(
-                storeError("NoSuchGroup", BackupGroup.format(group), "there is no such backup group")
-              )
-            )
-          )
+          .pipe(Effect.catchIf(isNotFound, () => Effect.fail(noSuchGroup(group))))
         const found = entries
           .filter(({ kind }) => kind === "directory")
           .flatMap(({ name }) => parsed(() => Snapshot.fromDirectory(group, name)) ?? [])
@@ -211,10 +214,21 @@ export const make = (layout: StoreLayout): Effect.Effect<Hierarchy["Service"], n
         return described.filter((item) => item !== undefined)
       })
 
+    const explainNoOwner = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
+      files.stat(groupPath(layout, namespace, group)).pipe(
+        Effect.match({
+          onFailure: () => noSuchGroup(group),
+          onSuccess: () => storeError("Damaged", BackupGroup.format(group), "this backup group has no owner")
+        })
+      )
+
     const owner = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
       Effect.gen(function* () {
         const path = `${groupPath(layout, namespace, group)}/owner`
-        const text = Buffer.from(yield* files.readFile(path, smallFileMaxBytes)).toString()
+        const text = yield* files.readFile(path, smallFileMaxBytes).pipe(
+          Effect.map((bytes) => Buffer.from(bytes).toString()),
+          Effect.catchIf(isNotFound, () => Effect.flatMap(explainNoOwner(namespace, group), Effect.fail))
+        )
         return yield* decodeOrDamaged(path, () => AuthId.parse((text.split("\n")[0] ?? "").trimEnd()))
       })
 

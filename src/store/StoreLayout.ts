@@ -64,6 +64,8 @@ export interface CreateProgress {
 /**
  * Makes an empty datastore in `base` (made as well when missing): all 65,536 chunk folders up front, as the format
  * wants. Refuses a folder that holds anything already.
+ *
+ * `.chunks` appears complete or not at all: a datastore that lacks some of its folders would fail one backup in many.
  */
 export const create = (
   base: string,
@@ -73,12 +75,14 @@ export const create = (
     const files = yield* Files
     const layout = layoutOf(path.resolve(base))
     yield* prepareBase(layout)
-    yield* files.makeDirectory(layout.chunks, 0o750)
+    const unfinished = yield* files.temporaryName(layout.chunks)
+    yield* files.makeDirectory(unfinished, 0o750)
     for (let from = 0; from < prefixCount; from += prefixesPerBatch) {
-      yield* files.makeDirectories(layout.chunks, prefixNames(from), 0o750)
+      yield* files.makeDirectories(unfinished, prefixNames(from), 0o750)
       if (onProgress !== undefined) yield* onProgress({ done: from + prefixesPerBatch, total: prefixCount })
     }
     yield* files.createFile(layout.processLock, new Uint8Array(0))
+    yield* files.rename(unfinished, layout.chunks)
     return layout
   })
 
@@ -92,9 +96,25 @@ const prepareBase = (layout: StoreLayout): Effect.Effect<void, FilesError | Stor
     if (entries.some(({ name }) => name === ".chunks")) {
       return yield* storeError("AlreadyADatastore", layout.base, "it is a datastore already")
     }
-    if (entries.some(({ name }) => name !== "lost+found")) {
+    if (entries.some(({ name }) => name !== "lost+found" && !isRemains(name))) {
       return yield* storeError("Refused", layout.base, "the folder is not empty")
     }
+    for (const { name } of entries.filter((entry) => isRemains(entry.name))) {
+      yield* removeRemains(path.join(layout.base, name))
+    }
+  })
+
+/** What an interrupted `create` left behind. */
+const isRemains = (name: string): boolean => name === ".lock" || name.startsWith(".chunks.tmp_")
+
+const removeRemains = (target: string): Effect.Effect<void, FilesError, Files> =>
+  Effect.gen(function* () {
+    const files = yield* Files
+    if ((yield* files.stat(target)).kind !== "directory") return yield* files.unlink(target)
+    for (const { name } of yield* files.readDirectory(target)) {
+      yield* files.removeDirectory(path.join(target, name))
+    }
+    yield* files.removeDirectory(target)
   })
 
 /** Proves that `base` is a datastore and answers its layout. */

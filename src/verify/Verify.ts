@@ -12,7 +12,7 @@ import * as path from "node:path"
 import { Datastore, snapshotLockName } from "../datastore/Datastore.ts"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
-import type * as Manifest from "../format/Manifest.ts"
+import * as Manifest from "../format/Manifest.ts"
 import * as ManifestNotes from "../format/ManifestNotes.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import * as Snapshot from "../model/Snapshot.ts"
@@ -57,6 +57,8 @@ interface Run {
   readonly datastore: Datastore["Service"]
   readonly verifier: ChunkVerifier.ChunkVerifier
   readonly upid: string
+  /** Of the key that was given. */
+  readonly fingerprint: string | undefined
   readonly onBytes: (sizeBytes: number) => void
 }
 
@@ -92,7 +94,7 @@ const verifyBlob = (run: Run, planned: PlannedSnapshot, file: Manifest.ManifestF
     return []
   })
 
-const verifyIndex = (run: Run, planned: PlannedSnapshot, file: Manifest.ManifestFile) =>
+const verifyIndex = (run: Run, planned: PlannedSnapshot, file: Manifest.ManifestFile, isKeyRight: boolean) =>
   Effect.gen(function* () {
     const { namespace, snapshot } = planned
     const archive = ArchiveName.fromFile(file.filename)
@@ -102,19 +104,21 @@ const verifyIndex = (run: Run, planned: PlannedSnapshot, file: Manifest.Manifest
     }
     if (index.computeChecksum() !== file.csum)
       return ["the checksum of the index is not the one in the manifest"]
-    return yield* run.verifier.verify(index, file.cryptMode, run.onBytes)
+    return yield* run.verifier.verify({ index, cryptMode: file.cryptMode, isKeyRight }, run.onBytes)
   })
 
-const verifyFile = (run: Run, planned: PlannedSnapshot) => (file: Manifest.ManifestFile) => {
+const verifyFile = (
+  run: Run,
+  planned: PlannedSnapshot,
+  file: Manifest.ManifestFile,
+  isKeyRight: boolean
+): Effect.Effect<FileResult> => {
   const isBlob = ArchiveName.fromFile(file.filename).kind === "blob"
   const check: Effect.Effect<ReadonlyArray<string>, Failure> = isBlob
     ? verifyBlob(run, planned, file)
-    : verifyIndex(run, planned, file)
+    : verifyIndex(run, planned, file, isKeyRight)
   return check.pipe(
-    Effect.catchTags({
-      StoreError: (error) => Effect.succeed([error.message]),
-      FilesError: (error) => Effect.succeed([error.message])
-    }),
+    Effect.catch((error) => Effect.succeed([error.message])),
     Effect.map((errors): FileResult => ({
       filename: file.filename,
       state: errors.length === 0 ? "ok" : "failed",
@@ -123,7 +127,7 @@ const verifyFile = (run: Run, planned: PlannedSnapshot) => (file: Manifest.Manif
   )
 }
 
-const manifestFault = (error: StoreError): ReadonlyArray<FileResult> => [
+const manifestFault = (error: Failure): ReadonlyArray<FileResult> => [
   { filename: ArchiveName.manifestFile, state: "failed", errors: [error.message] }
 ]
 
@@ -159,11 +163,15 @@ const verifySnapshot = (run: Run, planned: PlannedSnapshot): Effect.Effect<Snaps
       const read = yield* Effect.result(snapshotFiles.manifest(namespace, snapshot))
       if (read._tag === "Failure") {
         const error = read.failure
-        if (error._tag === "FilesError") return yield* error
         if (error.reason === "NoSuchSnapshot" || error.reason === "Unfinished") return skipped
         return { namespace, snapshot, state: "failed", files: manifestFault(error) }
       }
-      const files = yield* Effect.forEach(read.success.files, verifyFile(run, planned))
+      const manifest = read.success
+      const isKeyRight =
+        run.fingerprint !== undefined && run.fingerprint === Manifest.keyFingerprint(manifest)
+      const files = yield* Effect.forEach(manifest.files, (file) =>
+        verifyFile(run, planned, file, isKeyRight)
+      )
       const state = files.every((file) => file.state === "ok") ? "ok" : "failed"
       yield* recordState(run, planned, state)
       return { namespace, snapshot, state, files }
@@ -178,6 +186,7 @@ export const run = (
   Effect.gen(function* () {
     const datastore = yield* Datastore
     const report = yield* Progress
+    const fingerprint = options.crypt?.fingerprintText
     const verifier = ChunkVerifier.make(datastore.chunks, options.crypt)
     let done = 0
     const progress = (state: "started" | "running" | "ended", subject: string) =>
@@ -201,7 +210,7 @@ export const run = (
         done += sizeBytes
         progress("running", subject)
       }
-      results.push(yield* verifySnapshot({ datastore, verifier, upid, onBytes }, planned))
+      results.push(yield* verifySnapshot({ datastore, verifier, upid, fingerprint, onBytes }, planned))
       done = before + planned.sizeBytes
     }
     progress("ended", datastore.layout.base)

@@ -1,7 +1,8 @@
 /**
  * VerifyPlan: which snapshots a verification will read, as a value, before anything is read but manifests.
  *
- * Groups in their order, snapshots newest first (spec 11.2). A snapshot without a manifest is still being made, or was
+ * Groups in their order, snapshots newest first (spec 11.2), without the group that holds benchmarks unless it is asked
+ * for. A snapshot without a manifest is still being made, or was
  * interrupted, and is passed over.
  */
 import * as Clock from "effect/Clock"
@@ -63,6 +64,9 @@ const isUpToDate = (manifest: Manifest.Manifest, options: VerifyOptions, nowSeco
   }
 }
 
+/** Where clients put what they upload to measure speed; nobody restores it. */
+const isBenchmark = (group: BackupGroup): boolean => group.type === "host" && group.id === "benchmark"
+
 const sizeOf = (manifest: Manifest.Manifest): number =>
   manifest.files.reduce((total, { sizeBytes }) => total + sizeBytes, 0)
 
@@ -76,10 +80,10 @@ export const make = (options: VerifyOptions): Effect.Effect<VerifyPlan, Failure,
 
     const consider = (namespace: Namespace, snapshot: Snapshot.Snapshot) =>
       Effect.gen(function* () {
-        // A damaged manifest is verified as well: that is where its fault gets reported.
+        // One that is damaged or cannot be read is verified as well: that is where its fault gets reported.
         const manifest = yield* snapshotFiles
           .manifest(namespace, snapshot)
-          .pipe(Effect.catchTag("StoreError", () => Effect.succeed(undefined)))
+          .pipe(Effect.catch(() => Effect.succeed(undefined)))
         if (manifest !== undefined && isUpToDate(manifest, options, nowSeconds)) upToDate += 1
         else planned.push({ namespace, snapshot, sizeBytes: manifest === undefined ? 0 : sizeOf(manifest) })
       })
@@ -100,7 +104,9 @@ export const make = (options: VerifyOptions): Effect.Effect<VerifyPlan, Failure,
       yield* considerGroup(options.namespace, options.group)
     } else {
       for (const namespace of yield* hierarchy.namespaces(options.namespace, options.depthMax)) {
-        for (const group of yield* hierarchy.groups(namespace)) yield* considerGroup(namespace, group)
+        for (const group of yield* hierarchy.groups(namespace)) {
+          if (!isBenchmark(group)) yield* considerGroup(namespace, group)
+        }
       }
     }
     const sizeBytes = planned.reduce((total, item) => total + item.sizeBytes, 0)

@@ -7,7 +7,7 @@
  * running out of descriptors or memory fails, because the rest of the tree would be lost without much notice.
  */
 import { closeSync } from "node:fs"
-import { CatalogWriter } from "../../format/Catalog.ts"
+import type { CatalogWriter } from "../../format/Catalog.ts"
 import { FormatError } from "../../format/FormatError.ts"
 import { Encoder } from "../../format/pxar/Encoder.ts"
 import { type FileMetadata, kindOfMode, makeFileMetadata, MODE_TYPE } from "../../model/FileMetadata.ts"
@@ -22,12 +22,18 @@ import { deviceOf, isDirectoryMode, metadataOfStat, MetadataReader } from "./Met
 import { PathBuffer } from "./PathBuffer.ts"
 import type { Warnings } from "./Warnings.ts"
 
+/** The catalog of a backup, which holds one directory for each of its archives. */
+export interface CatalogTarget {
+  readonly writer: CatalogWriter
+  /** The archive's name on the server, such as `root.pxar.didx`. */
+  readonly name: string
+}
+
 export interface ArchiverOptions {
   readonly version: 1 | 2
   readonly excludes: ReadonlyArray<PathPattern.PathPattern>
   readonly crossFileSystems: boolean
-  /** Name of the archive in the catalog; without it there is no catalog. */
-  readonly catalogName: string | undefined
+  readonly catalog: CatalogTarget | undefined
 }
 
 /** What was put into the archive. Every name counts once; the root is a directory too. */
@@ -44,8 +50,10 @@ export interface SourceStatistics {
 /** Deeper directories are stored without their content: every level holds a descriptor. */
 export const DEPTH_LIMIT = 1000
 
-const CLI_EXCLUDES_NAME = new TextEncoder().encode(".pxarexclude-cli")
-const EXCLUDE_NAME = new TextEncoder().encode(EXCLUDE_FILE_NAME)
+const encodeText = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+const CLI_EXCLUDES_NAME = encodeText(".pxarexclude-cli")
+const EXCLUDE_NAME = encodeText(EXCLUDE_FILE_NAME)
 const CLI_EXCLUDES_MODE = MODE_TYPE.file | 0o600
 
 const REPLACED = "it was left out: something else took its place while the directory was read"
@@ -68,11 +76,11 @@ const sameBytes = (left: Uint8Array, right: Uint8Array): boolean => Buffer.compa
 
 export class Archiver {
   readonly encoder: Encoder
-  readonly catalog: CatalogWriter | undefined
   readonly statistics = { files: 0, directories: 0, others: 0, hardlinks: 0, contentBytes: 0 }
   /** Where headers of content begin in the payload stream, since the owner took them last. */
   suggestions: Array<number> = []
   readonly #options: ArchiverOptions
+  readonly #catalog: CatalogWriter | undefined
   readonly #warnings: Warnings
   readonly #levels: Array<Level> = []
   readonly #path = new PathBuffer()
@@ -93,10 +101,8 @@ export class Archiver {
       version: options.version,
       prelude: options.version === 2 ? preludeOf(options.excludes) : undefined
     })
-    if (options.catalogName !== undefined) {
-      this.catalog = new CatalogWriter()
-      this.catalog.startDirectory(new TextEncoder().encode(options.catalogName))
-    }
+    this.#catalog = options.catalog?.writer
+    if (options.catalog !== undefined) this.#catalog?.startDirectory(encodeText(options.catalog.name))
     this.statistics.directories = 1
     this.#enter(rootFd, deviceOf(stat), children)
   }
@@ -181,7 +187,7 @@ export class Archiver {
     if (this.#options.version === 2) this.suggestions.push(payloadOffset)
     if (stat.sizeBytes > 0) this.#content = new FileReader(fd, stat, this.#warn)
     this.#hardlinks.remember(stat, fileOffset, () => this.#path.copy())
-    this.catalog?.addFile(name, stat.sizeBytes, stat.mtimeSeconds)
+    this.#catalog?.addFile(name, stat.sizeBytes, stat.mtimeSeconds)
     this.statistics.files++
     this.statistics.contentBytes += stat.sizeBytes
   }
@@ -191,7 +197,7 @@ export class Archiver {
     const target = this.#hardlinks.find(stat)
     if (target === undefined) return false
     this.encoder.addHardlink(name, target.path, target.fileOffset)
-    this.catalog?.add("hardlink", name)
+    this.#catalog?.add("hardlink", name)
     this.statistics.hardlinks++
     return true
   }
@@ -207,7 +213,7 @@ export class Archiver {
       this.encoder.addDevice(name, metadata, { major: stat.specialMajor, minor: stat.specialMinor })
     } else if (kind === "fifo") this.encoder.addFifo(name, metadata)
     else this.encoder.addSocket(name, metadata)
-    this.catalog?.add(kind, name)
+    this.#catalog?.add(kind, name)
     this.statistics.others++
   }
 
@@ -219,7 +225,7 @@ export class Archiver {
       if (!isDirectoryMode(stat.mode)) return this.#warn(REPLACED)
       const metadata = fd === undefined ? metadataOfStat(stat) : this.#metadata.read(fd, stat, this.#warn)
       this.encoder.startDirectory(name, metadata)
-      this.catalog?.startDirectory(name)
+      this.#catalog?.startDirectory(name)
       this.statistics.directories++
       const children = fd === undefined ? undefined : this.#childrenToStore(fd, deviceOf(stat))
       if (fd !== undefined && children !== undefined) {
@@ -227,7 +233,7 @@ export class Archiver {
         return this.#enter(fd, deviceOf(stat), children)
       }
       this.encoder.finishDirectory()
-      this.catalog?.endDirectory()
+      this.#catalog?.endDirectory()
     } finally {
       if (fd !== undefined && !isEntered) closeSync(fd)
     }
@@ -281,7 +287,7 @@ export class Archiver {
   #leave(level: Level): void {
     if (this.#levels.length > 1) {
       this.encoder.finishDirectory()
-      this.catalog?.endDirectory()
+      this.#catalog?.endDirectory()
     } else this.#finishRoot()
     this.#levels.pop()
     this.#patterns.length = level.patternCount
@@ -295,11 +301,10 @@ export class Archiver {
       const metadata = makeFileMetadata({ mode: CLI_EXCLUDES_MODE })
       this.encoder.startFile(CLI_EXCLUDES_NAME, metadata, content.length)
       this.encoder.writePayload(content)
-      this.catalog?.addFile(CLI_EXCLUDES_NAME, content.length, 0)
+      this.#catalog?.addFile(CLI_EXCLUDES_NAME, content.length, 0)
     }
     this.encoder.finishArchive()
-    this.catalog?.endDirectory()
-    this.catalog?.finish()
+    this.#catalog?.endDirectory()
   }
 }
 

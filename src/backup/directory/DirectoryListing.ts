@@ -37,9 +37,12 @@ export const openChild = (directoryFd: number, name: Uint8Array, flags: number):
   }
 }
 
-/** Symbolic errno of anything that a call to the system throws; other errors are thrown on. */
+/** Symbolic errno of what a call to the system throws; other errors are thrown on. */
 export const errnoOf = (error: unknown): string => {
-  if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code
+  if (error instanceof Error && "code" in error && typeof error.code === "string") {
+    // Node's own complaints about arguments are called ERR_SOMETHING.
+    if (/^E[A-Z0-9]+$/.test(error.code)) return error.code
+  }
   throw error
 }
 

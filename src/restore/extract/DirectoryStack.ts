@@ -93,9 +93,14 @@ export class DirectoryStack {
   }
 
   /** Begins with the target folder, which the caller keeps open. */
-  enterRoot(metadata: FileMetadata, isSelected: boolean, getsMetadata: boolean): void {
+  enterRoot(
+    metadata: FileMetadata,
+    isSelected: boolean,
+    takesMetadata: (found: Posix.PosixStat) => boolean
+  ): void {
     const { targetFd } = this.#options
     const found = Posix.statAt(targetFd, NO_NAME)
+    const getsMetadata = takesMetadata(found)
     const hasDefaultAcl = hasXattr(targetFd, DEFAULT_XATTR)
     const made = { fd: targetFd, found, isNew: false, getsMetadata, hasDefaultAcl, place: ROOT_PLACE }
     this.#push(NO_NAME, metadata, isSelected, made)
@@ -154,7 +159,7 @@ export class DirectoryStack {
   }
 
   #claimIn(directory: OpenDirectory, name: Uint8Array): boolean {
-    const key = Buffer.from(name.buffer, name.byteOffset, name.length).latin1Slice()
+    const key = Buffer.from(name.buffer, name.byteOffset, name.length).toString("latin1")
     const { size } = directory.names
     if (directory.names.add(key).size > size) return true
     this.#options.report.warn("duplicate", "a second entry of this name, which was left out")
@@ -167,7 +172,8 @@ export class DirectoryStack {
     for (let level = first; level < this.#directories.length; level++) {
       const directory = this.#directories[level]
       const parent = this.#directories[level - 1]
-      if (directory === undefined || parent?.made?.fd === undefined) throw new Error("a gap in the directories")
+      if (directory === undefined || parent?.made?.fd === undefined)
+        throw new Error("a gap in the directories")
       directory.made = this.#options.path.at(directory.pathLength, () => this.#make(parent, directory))
       if (directory.made === undefined) {
         for (const skipped of this.#directories.slice(level)) skipped.isSkipped = true

@@ -28,4 +28,6 @@ export const isBeforeContent = (flags: number): boolean =>
   (flags & (FileFlag.noCopyOnWrite | FileFlag.compress | FileFlag.noCompress)) !== 0
 
 /** Flags after which a file takes no further name, and a directory no further child. */
-export const isFinal = (flags: number): boolean => (flags & (FileFlag.immutable | FileFlag.append)) !== 0
+export const isFinal = (flags: number): boolean => withoutFinal(flags) !== flags
+
+export const withoutFinal = (flags: number): number => flags & ~(FileFlag.immutable | FileFlag.append)

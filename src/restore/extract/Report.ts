@@ -133,7 +133,11 @@ export class Report {
   finish(): ExtractSummary {
     for (const { count, firstCode, firstPath, kind } of this.#refusals.values()) {
       const entries = count === 1 ? "one entry" : `${count} entries`
-      this.warn("refused", `${kind} of ${entries} could not be restored: ${explainErrno(firstCode)}`, firstPath)
+      this.warn(
+        "refused",
+        `${kind} of ${entries} could not be restored: ${explainErrno(firstCode)}`,
+        firstPath
+      )
     }
     return { ...this.#counts, warnings: this.#warnings, refusals: [...this.#refusals.values()] }
   }

@@ -78,7 +78,8 @@ export class RestoredFiles {
     if (directoryFd === undefined) return undefined
     try {
       const stat = ifThere(() => statAt(directoryFd, place.name))
-      if (stat === undefined || stat.inode !== place.inode || deviceOf(stat) !== place.device) return undefined
+      if (stat === undefined || stat.inode !== place.inode || deviceOf(stat) !== place.device)
+        return undefined
       return use(directoryFd, place.name, stat)
     } finally {
       closeSync(directoryFd)

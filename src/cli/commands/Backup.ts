@@ -1,0 +1,179 @@
+/** `granary backup NAME.pxar:DIR NAME.img:FILE NAME.conf:FILE ...`: makes one snapshot of them. */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as os from "node:os"
+import * as Backup from "../../backup/Backup.ts"
+import * as ArchiveName from "../../model/ArchiveName.ts"
+import * as AuthId from "../../model/AuthId.ts"
+import * as BackupGroup from "../../model/BackupGroup.ts"
+import * as BackupTime from "../../model/BackupTime.ts"
+import * as Snapshot from "../../model/Snapshot.ts"
+import { Progress } from "../../platform/Progress.ts"
+import * as ArchiveArguments from "../ArchiveArguments.ts"
+import { doneWithWarnings, parseInput, UsageError } from "../Failure.ts"
+import * as Format from "../Format.ts"
+import { cryptConfig } from "../Keys.ts"
+import { print } from "../Output.ts"
+import { namespace, withDatastore } from "../Repository.ts"
+
+const defaultId = (): string => os.hostname().replaceAll(/[^A-Za-z0-9._-]/g, "_")
+
+const flags = {
+  archives: Argument.String("archive").pipe(
+    Argument.withDescription("NAME.pxar:DIRECTORY, NAME.img:IMAGE or NAME.conf:FILE (- is standard input)"),
+    Argument.variadic({ min: 1 })
+  ),
+  type: Flag.Literals("backup-type", ["host", "vm", "ct"]).pipe(
+    Flag.withDescription("Kind of the backup group"),
+    Flag.withDefault("host")
+  ),
+  id: Flag.String("backup-id").pipe(
+    Flag.withDescription("Id of the backup group; the host's name by default"),
+    Flag.withFallbackConfig(Config.String("GRANARY_BACKUP_ID")),
+    Flag.optional
+  ),
+  time: Flag.String("backup-time").pipe(
+    Flag.withDescription("Time of the snapshot: 2026-11-21T10:00:00Z or seconds since 1970; now by default"),
+    Flag.optional
+  ),
+  owner: Flag.String("owner").pipe(
+    Flag.withDescription("Owner of the backup group, if this backup makes it"),
+    Flag.withDefault("root@pam")
+  ),
+  exclude: Flag.String("exclude").pipe(
+    Flag.withDescription("Leave out what matches this pattern, as in a .pxarexclude file (repeatable)"),
+    Flag.between(0, 10_000)
+  ),
+  crossFileSystems: Flag.Boolean("cross-file-systems").pipe(
+    Flag.withDescription("Also back up what is mounted below the directory"),
+    Flag.withDefault(false)
+  ),
+  changeDetection: Flag.Literals("change-detection", ["legacy", "data"]).pipe(
+    Flag.withDescription(
+      "legacy: one archive with a catalog; data: metadata and content in separate archives"
+    ),
+    Flag.withDefault("legacy")
+  ),
+  cryptMode: Flag.Literals("crypt-mode", ["none", "encrypt", "sign-only"]).pipe(
+    Flag.withDescription("encrypt by default when a key is given"),
+    Flag.optional
+  ),
+  noReuse: Flag.Boolean("no-reuse").pipe(
+    Flag.withDescription(
+      "Store chunks of the previous snapshot again if they are gone, instead of trusting it"
+    ),
+    Flag.withDefault(false)
+  )
+}
+
+const parseTime = (text: string) =>
+  /^\d+$/.test(text) ? Effect.succeed(Number(text)) : parseInput(() => BackupTime.parse(text))
+
+/** The key and what to do with it; without a key nothing is encrypted. */
+const keyOptions = (cryptMode: Option.Option<"none" | "encrypt" | "sign-only">) =>
+  Effect.gen(function* () {
+    const mode = Option.getOrUndefined(cryptMode)
+    if (mode === "none") return {}
+    const crypt = yield* cryptConfig
+    if (crypt !== undefined) return { key: { crypt, mode: mode ?? "encrypt" } } as const
+    if (mode === undefined) return {}
+    return yield* new UsageError({
+      detail: `--crypt-mode ${mode} needs a key`,
+      hint: "give one with --keyfile"
+    })
+  })
+
+const toJson = (summary: Backup.BackupSummary) => ({
+  snapshot: Snapshot.format(summary.snapshot),
+  files: summary.files.map(({ filename, sizeBytes, csum, cryptMode }) => ({
+    filename,
+    size: sizeBytes,
+    csum,
+    "crypt-mode": cryptMode
+  })),
+  stats: {
+    count: summary.statistics.chunks,
+    size: summary.statistics.sizeBytes,
+    "compressed-size": summary.statistics.storedBytes,
+    duplicates: summary.statistics.reusedChunks + summary.statistics.duplicateChunks,
+    files: summary.entries.files,
+    warnings: summary.entries.warnings
+  },
+  "duration-seconds": summary.durationSeconds
+})
+
+const savedLine = ({ statistics }: Backup.BackupSummary): string => {
+  const { sizeBytes, reusedBytes, duplicateBytes, newBytes, storedBytes } = statistics
+  const known = reusedBytes + duplicateBytes
+  return [
+    `stored ${Format.bytes(storedBytes)} for ${Format.bytes(newBytes)} of new data`,
+    `${Format.bytes(known)} (${Format.percent(known, sizeBytes)}) was there already`
+  ].join("; ")
+}
+
+/** What a finished backup says. */
+export const summaryText = (summary: Backup.BackupSummary): string => {
+  const { entries, statistics, durationSeconds } = summary
+  const rate = Format.rate(statistics.sizeBytes, durationSeconds)
+  const found = `${Format.counted(entries.files, "file")}, ${Format.count(entries.directories)} directories`
+  return [
+    ...summary.files.map(({ filename, sizeBytes }) => {
+      const { client, kind } = ArchiveName.fromFile(filename)
+      return `  ${client}: ${Format.bytes(sizeBytes)}${kind === "blob" ? " (blob)" : ""}`
+    }),
+    ...(entries.files + entries.directories > 0 ? [found] : []),
+    `${Format.bytes(statistics.sizeBytes)} in ${Format.duration(durationSeconds)} (${rate}), ${Format.counted(statistics.chunks, "chunk")}`,
+    savedLine(summary),
+    `snapshot ${Snapshot.format(summary.snapshot)} is complete`,
+    ...(entries.warnings > 0 ? [`${Format.counted(entries.warnings, "warning")}, see above`] : [])
+  ].join("\n")
+}
+
+const warnOfLeftovers = (summary: Backup.BackupSummary) =>
+  Effect.map(Progress, (report) => {
+    for (const leftover of summary.leftovers) {
+      const subject = Snapshot.format(leftover)
+      const message = `an interrupted backup left this behind; remove it with: granary forget ${subject}`
+      report({ type: "warning", subject, message })
+    }
+  })
+
+export const backup = Command.make("backup", flags, (input) =>
+  Effect.gen(function* () {
+    const archives = yield* Effect.forEach(input.archives, ArchiveArguments.parse)
+    const id = Option.getOrElse(input.id, defaultId)
+    const group = yield* parseInput(() => BackupGroup.make(input.type, id), "use --backup-id")
+    const time = Option.isSome(input.time) ? { time: yield* parseTime(input.time.value) } : {}
+    const summary = yield* withDatastore(
+      Backup.run({
+        namespace: yield* namespace,
+        group,
+        ...time,
+        owner: yield* parseInput(() => AuthId.parse(input.owner)),
+        ...(yield* keyOptions(input.cryptMode)),
+        reusePrevious: !input.noReuse,
+        archives,
+        excludes: input.exclude,
+        crossFileSystems: input.crossFileSystems,
+        changeDetection: input.changeDetection
+      })
+    )
+    yield* warnOfLeftovers(summary)
+    yield* print({ json: toJson(summary), text: summaryText(summary) })
+    if (summary.entries.warnings > 0) yield* doneWithWarnings
+  }).pipe(Effect.scoped)
+).pipe(
+  Command.withDescription("Back up directories, images and files into one snapshot"),
+  Command.withExamples([
+    { command: "granary backup -r /mnt/store home.pxar:/home", description: "Back up a directory" },
+    {
+      command: "granary backup disk.img:/dev/vg/root etc.pxar:/etc --backup-id web1",
+      description: "An image and a directory in one snapshot"
+    },
+    { command: "pg_dump db | granary backup db.log:-", description: "Back up what another program writes" }
+  ])
+)

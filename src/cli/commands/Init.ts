@@ -1,0 +1,50 @@
+/** `granary init PATH`: makes an empty datastore. */
+import * as Argument from "effect/cli/Argument"
+import * as Command from "effect/cli/Command"
+import * as Effect from "effect/Effect"
+import * as path from "node:path"
+import * as Datastore from "../../datastore/Datastore.ts"
+import { Progress } from "../../platform/Progress.ts"
+import { print } from "../Output.ts"
+import { platform } from "../Repository.ts"
+
+/** Makes the datastore and shows how far it is. */
+export const createDatastore = (folder: string) =>
+  Effect.gen(function* () {
+    const report = yield* Progress
+    yield* Datastore.create(folder, ({ done, total }) =>
+      Effect.sync(() =>
+        report({
+          type: "progress",
+          task: "create",
+          subject: folder,
+          state: done === total ? "ended" : "running",
+          unit: "folders",
+          done,
+          total,
+          counts: {}
+        })
+      )
+    )
+    return path.resolve(folder)
+  }).pipe(Effect.provide(platform))
+
+export const init = Command.make(
+  "init",
+  {
+    path: Argument.String("path").pipe(
+      Argument.withDescription("Folder of the new datastore: missing or empty")
+    )
+  },
+  ({ path: folder }) =>
+    Effect.gen(function* () {
+      const made = yield* createDatastore(folder)
+      const text = `made an empty datastore in ${made}\nback up into it with: granary backup -r ${made} home.pxar:/home`
+      yield* print({ json: { path: made, backend: "filesystem" }, text })
+    })
+).pipe(
+  Command.withDescription("Make an empty datastore in a folder"),
+  Command.withExamples([
+    { command: "granary init /mnt/backup/store", description: "Make a datastore on a disk" }
+  ])
+)
