@@ -109,21 +109,19 @@ class OpenSource implements DirectorySource {
     return this.#archiver.currentPath
   }
 
-  read(target: Uint8Array): Effect.Effect<number, SourceError> {
-    return Effect.flatMap(
+  readonly read = (target: Uint8Array): Effect.Effect<number, SourceError> =>
+    Effect.flatMap(
       lift(() => this.#fill(target)),
       (count) =>
         count > 0 || target.length === 0 || this.#isAtEnd
           ? Effect.succeed(count)
           : Effect.andThen(Effect.yieldNow, this.read(target))
     )
-  }
 
-  takeArchiveBytes(): Uint8Array {
-    return this.#version === 2 ? this.#archiver.encoder.takeArchiveBytes() : NOTHING
-  }
+  readonly takeArchiveBytes = (): Uint8Array =>
+    this.#version === 2 ? this.#archiver.encoder.takeArchiveBytes() : NOTHING
 
-  takeSuggestions(): ReadonlyArray<number> {
+  readonly takeSuggestions = (): ReadonlyArray<number> => {
     const { suggestions } = this.#archiver
     this.#archiver.suggestions = []
     return suggestions

@@ -11,7 +11,7 @@ import * as Digest from "../model/Digest.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import * as NamespacePaths from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
-import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
+import { type DirectoryEntry, Files, type FilesError, isNotFound } from "../platform/Files.ts"
 import { storeError, type StoreError } from "./StoreError.ts"
 
 export interface StoreLayout {
@@ -81,8 +81,8 @@ export const create = (
       yield* files.makeDirectories(unfinished, prefixNames(from), 0o750)
       if (onProgress !== undefined) yield* onProgress({ done: from + prefixesPerBatch, total: prefixCount })
     }
-    yield* files.createFile(layout.processLock, new Uint8Array(0))
     yield* files.rename(unfinished, layout.chunks)
+    yield* files.createFile(layout.processLock, new Uint8Array(0))
     return layout
   })
 
@@ -96,21 +96,19 @@ const prepareBase = (layout: StoreLayout): Effect.Effect<void, FilesError | Stor
     if (entries.some(({ name }) => name === ".chunks")) {
       return yield* storeError("AlreadyADatastore", layout.base, "it is a datastore already")
     }
-    if (entries.some(({ name }) => name !== "lost+found" && !isRemains(name))) {
+    if (entries.some((entry) => entry.name !== "lost+found" && !isRemains(entry))) {
       return yield* storeError("Refused", layout.base, "the folder is not empty")
     }
-    for (const { name } of entries.filter((entry) => isRemains(entry.name))) {
-      yield* removeRemains(path.join(layout.base, name))
-    }
+    for (const { name } of entries.filter(isRemains)) yield* removeRemains(path.join(layout.base, name))
   })
 
 /** What an interrupted `create` left behind. */
-const isRemains = (name: string): boolean => name === ".lock" || name.startsWith(".chunks.tmp_")
+const isRemains = ({ name, kind }: DirectoryEntry): boolean =>
+  kind === "directory" && name.startsWith(".chunks.tmp_")
 
 const removeRemains = (target: string): Effect.Effect<void, FilesError, Files> =>
   Effect.gen(function* () {
     const files = yield* Files
-    if ((yield* files.stat(target)).kind !== "directory") return yield* files.unlink(target)
     for (const { name } of yield* files.readDirectory(target)) {
       yield* files.removeDirectory(path.join(target, name))
     }

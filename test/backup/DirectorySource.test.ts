@@ -53,7 +53,7 @@ const writeSparse = (path: string, sizeBytes: number): void => {
 
 const buildMixed = (root: string): void => {
   write(root, {
-    "a/b/c/file": "content\n".repeat(2000),
+    "a/b/c/file": "content\n".repeat(600),
     "a/empty": "",
     "a/b/x": "x",
     "links/first": "linked",
@@ -62,7 +62,7 @@ const buildMixed = (root: string): void => {
   linkSync(join(root, "links/first"), join(root, "a/hard"))
   symlinkSync("a/b", join(root, "sym"))
   mkdirSync(join(root, "nothing/inside"), { recursive: true })
-  writeSparse(join(root, "sparse"), 128 * 1024)
+  writeSparse(join(root, "sparse"), 32 * 1024)
 }
 
 const pathsOf = (entries: Map<string, Stored>): Array<string> =>
@@ -97,16 +97,16 @@ describe("DirectorySource", () => {
           ..."a a/b a/b/c a/b/c/file a/b/x a/empty a/hard links links/first".split(" "),
           ..."nothing nothing/inside sparse sym z".split(" ")
         ])
-        assert.strictEqual(textAt(entries, "a/b/c/file"), "content\n".repeat(2000))
+        assert.strictEqual(textAt(entries, "a/b/c/file"), "content\n".repeat(600))
         assert.strictEqual(textAt(entries, "a/hard"), "linked")
         const sparse = entries.get("sparse")?.content
         const zeros = (length: number): string => "\0".repeat(length)
         assert.strictEqual(
           Buffer.from(sparse ?? []).toString("latin1"),
-          `beginning${zeros(65536 - 9)}middle${zeros(65536 - 6)}`
+          `beginning${zeros(16384 - 9)}middle${zeros(16384 - 6)}`
         )
         const expected = { files: 6, directories: 7, others: 1, hardlinks: 1, warnings: 0 }
-        assert.deepStrictEqual(statistics, { ...expected, contentBytes: 16000 + 128 * 1024 + 1 + 6 + 4 })
+        assert.deepStrictEqual(statistics, { ...expected, contentBytes: 4800 + 32 * 1024 + 1 + 6 + 4 })
         assert.deepStrictEqual(warnings, [])
       })
     )
