@@ -1,16 +1,18 @@
 /**
  * A directory tree as the source of a backup: its pxar archive as a stream, and beside it what else a backup wants.
  *
- * In version 1 `read` delivers the archive; in version 2 it delivers the payload stream, while the archive (`.mpxar`)
- * piles up until `takeArchiveBytes`. One `read` does a bounded amount of synchronous work: it fills the buffer or stores
- * some hundred entries, whichever is first. Content goes from the file into the caller's buffer without a stop.
+ * In version 1 `read` delivers the archive; in version 2 it delivers the payload stream, while the archive
+ * (`.mpxar`) piles up until `takeArchiveBytes`. One `read` does a bounded amount of synchronous work: it fills the
+ * buffer or stores some hundred entries, whichever is first. Content goes from the file into the caller's buffer
+ * without a stop.
  *
- * The same tree gives the same bytes, however the reads are cut. Trees may change while they are read: the archive stays
- * valid, and `warnings` say what was not stored as it is.
+ * The same tree gives the same bytes, however the reads are cut. Trees may change while they are read: the archive
+ * stays valid, and `warnings` say what was not stored as it is.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { closeSync } from "node:fs"
+import { FormatError } from "../format/FormatError.ts"
 import { InvalidName } from "../model/InvalidName.ts"
 import * as PathPattern from "../model/PathPattern.ts"
 import * as Posix from "../platform/Posix.ts"
@@ -93,6 +95,9 @@ class OpenSource implements DirectorySource {
       this.#archiver = new Archiver(fd, archiverOptions, this.#warnings)
     } catch (error) {
       closeSync(fd)
+      if (error instanceof FormatError) {
+        throw new SourceError({ subject: textOf(options.path), detail: error.message })
+      }
       throw rootFailure(options.path, errnoOf(error))
     }
   }
@@ -190,13 +195,15 @@ const rootFailure = (path: string | Uint8Array, code: string): SourceError =>
   new SourceError({ subject: textOf(path), detail: `cannot be read as a directory (${code})` })
 
 const openRoot = (path: string | Uint8Array): number => {
+  let fd: number | undefined
   try {
-    const fd = Posix.openAt(Posix.AT_FDCWD, path, ROOT_FLAGS)
+    fd = Posix.openAt(Posix.AT_FDCWD, path, ROOT_FLAGS)
     if (!isVirtual(fd)) return fd
-    closeSync(fd)
   } catch (error) {
+    if (fd !== undefined) closeSync(fd)
     throw rootFailure(path, errnoOf(error))
   }
+  closeSync(fd)
   throw new SourceError({ subject: textOf(path), detail: "is part of a virtual file system" })
 }
 

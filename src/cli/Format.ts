@@ -16,9 +16,11 @@ export const bytes = (count: number): string => {
 /** `1234567` becomes `1,234,567`. */
 export const count = (value: number): string => value.toLocaleString("en-US")
 
-/** `1 file`, `2 files`. */
+const plural = (noun: string): string => (noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}s`)
+
+/** `1 file`, `2 files`, `3 directories`. */
 export const counted = (value: number, noun: string): string =>
-  `${count(value)} ${noun}${value === 1 ? "" : noun.endsWith("y") ? "" : "s"}`
+  `${count(value)} ${value === 1 ? noun : plural(noun)}`
 
 export const rate = (byteCount: number, seconds: number): string =>
   seconds <= 0 ? "-" : `${bytes(byteCount / seconds)}/s`

@@ -1,36 +1,58 @@
 /**
- * SnapshotArgument: a snapshot as users name it: in full (`host/laptop/2026-11-21T10:00:00Z`), or the latest finished one
- * of a group (`host/laptop/latest`, or just `host/laptop`).
+ * SnapshotArgument: how users name a snapshot: `host/laptop/2026-11-21T10:00:00Z`, or the newest finished one of a group
+ * as `host/laptop/latest` or just `host/laptop`.
  */
+import * as Argument from "effect/cli/Argument"
 import * as Effect from "effect/Effect"
-import { Datastore } from "../datastore/Datastore.ts"
 import * as BackupGroup from "../model/BackupGroup.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
-import { storeError } from "../store/StoreError.ts"
+import * as Listing from "../restore/Listing.ts"
+import * as SnapshotReader from "../restore/SnapshotReader.ts"
 import { parseInput } from "./Failure.ts"
+import { cryptConfig } from "./Keys.ts"
+import { namespace } from "./Repository.ts"
 
-const hint =
-  "name it like host/laptop/2026-11-21T10:00:00Z, or host/laptop for the latest; list them with: granary snapshots"
+/** A snapshot as typed, before the datastore was asked. */
+export type Named =
+  | { readonly kind: "snapshot"; readonly snapshot: Snapshot.Snapshot }
+  | { readonly kind: "latest"; readonly group: BackupGroup.BackupGroup }
+  | { readonly kind: "group"; readonly group: BackupGroup.BackupGroup }
 
-const latest = (namespace: Namespace, group: BackupGroup.BackupGroup) =>
+const hint = "write TYPE/ID/TIME, TYPE/ID/latest or TYPE/ID, such as host/laptop/latest"
+
+export const argument = (name: string) =>
+  Argument.String(name).pipe(
+    Argument.withDescription("TYPE/ID/TIME; TYPE/ID or TYPE/ID/latest for the newest one"),
+    Argument.withMetavar("SNAPSHOT")
+  )
+
+export const parse = (text: string) =>
+  parseInput((): Named => {
+    const trimmed = text.replace(/\/+$/, "")
+    if (trimmed.endsWith("/latest") && trimmed.split("/").length === 3) {
+      return { kind: "latest", group: BackupGroup.parse(trimmed.slice(0, -"/latest".length)) }
+    }
+    return trimmed.split("/").length === 2
+      ? { kind: "group", group: BackupGroup.parse(trimmed) }
+      : { kind: "snapshot", snapshot: Snapshot.parse(trimmed) }
+  }, hint)
+
+/** The snapshot that is meant, whether it exists or not. */
+export const locate = (ns: Namespace, named: Named) =>
+  named.kind === "snapshot" ? Effect.succeed(named.snapshot) : Listing.latest(ns, named.group)
+
+/** Parses the argument and finds the snapshot that is meant. */
+export const resolve = (text: string) =>
   Effect.gen(function* () {
-    const { hierarchy } = yield* Datastore
-    const entries = yield* hierarchy.snapshots(namespace, group)
-    const newest = entries.find(({ finished }) => finished)
-    if (newest !== undefined) return newest.snapshot
-    return yield* storeError(
-      "NoSuchSnapshot",
-      BackupGroup.format(group),
-      "this group has no finished snapshot"
-    )
+    const ns = yield* namespace
+    return { namespace: ns, snapshot: yield* locate(ns, yield* parse(text)) }
   })
 
-export const resolveSnapshot = (namespace: Namespace, text: string) =>
+/** Opens the snapshot that is meant for reading, with the key that the flags name. */
+export const open = (text: string) =>
   Effect.gen(function* () {
-    const short = text.endsWith("/latest") ? text.slice(0, -"/latest".length) : text
-    if (short.split("/").length === 2) {
-      return yield* latest(namespace, yield* parseInput(() => BackupGroup.parse(short), hint))
-    }
-    return yield* parseInput(() => Snapshot.parse(text), hint)
+    const crypt = yield* cryptConfig
+    const place = yield* resolve(text)
+    return yield* SnapshotReader.open({ ...place, ...(crypt === undefined ? {} : { crypt }) })
   })

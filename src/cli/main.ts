@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { Progress } from "../platform/Progress.ts"
 import { backup } from "./commands/Backup.ts"
+import { demo } from "./commands/Demo.ts"
 import { init } from "./commands/Init.ts"
 import { restore } from "./commands/Restore.ts"
 import { verify } from "./commands/Verify.ts"
@@ -18,7 +19,7 @@ import * as ProgressBar from "./ProgressBar.ts"
 import { root } from "./Root.ts"
 import { version } from "./version.ts"
 
-export const granary = root.pipe(Command.withSubcommands([init, backup, restore, verify]))
+export const granary = root.pipe(Command.withSubcommands([init, backup, restore, verify, demo]))
 
 /** Read before the command line is parsed, so that also its errors come in the right form. */
 const outputOf = (args: ReadonlyArray<string>): "text" | "json" => {

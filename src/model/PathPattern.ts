@@ -189,8 +189,8 @@ const splitPath = (path: Uint8Array): Array<Uint8Array> => {
 }
 
 /**
- * Parses one pattern. `directory` is where an anchored pattern begins, relative to the root of the backup: the folder of
- * the `.pxarexclude` file that it stands in.
+ * Parses one pattern. `directory` is where an anchored pattern begins, relative to the root of the backup: the
+ * folder of the `.pxarexclude` file that it stands in.
  */
 export const parse = (line: string | Uint8Array, directory: Uint8Array = new Uint8Array()): PathPattern => {
   const whole = typeof line === "string" ? encoder.encode(line) : line

@@ -8,6 +8,7 @@ import * as ArchiveName from "../model/ArchiveName.ts"
 import type { FilesError } from "../platform/Files.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as ArchiveReader from "./ArchiveReader.ts"
+import * as PxarParts from "./browse/PxarParts.ts"
 import type { SnapshotReader } from "./SnapshotReader.ts"
 
 export type ArchiveParts =
@@ -35,37 +36,26 @@ const openReader = (
     return ArchiveReader.make(reader.datastore.chunks, index, reader.crypt)
   })
 
-const openSplit = (reader: SnapshotReader, metadata: ManifestFile): Effect.Effect<ArchiveParts, Failure> =>
+const openPxar = (reader: SnapshotReader, parts: PxarParts.PxarParts): Effect.Effect<ArchiveParts, Failure> =>
   Effect.gen(function* () {
-    const stem = ArchiveName.fromFile(metadata.filename).client.replace(/\.mpxar$/, "")
-    const payload = yield* reader.find(`${stem}.ppxar`)
-    return {
-      kind: "pxar",
-      name: `${stem}.pxar`,
-      archive: yield* openReader(reader, metadata),
-      payload: yield* openReader(reader, payload)
-    }
+    const { name } = parts
+    const archive = yield* openReader(reader, parts.archive)
+    const payload = parts.payload === undefined ? undefined : yield* openReader(reader, parts.payload)
+    return { kind: "pxar", name, archive, payload }
   })
 
-/** The name of the split form: `root.pxar` may have been stored as `root.mpxar`. */
-const splitForm = (name: string): string => name.replace(/\.pxar(?:\.didx)?$/, ".mpxar")
-
-export const open = (reader: SnapshotReader, name: string): Effect.Effect<ArchiveParts, Failure> =>
+const openOther = (reader: SnapshotReader, name: string): Effect.Effect<ArchiveParts, Failure> =>
   Effect.gen(function* () {
-    const file = yield* reader
-      .find(name)
-      .pipe(
-        Effect.catch((error) =>
-          splitForm(name) === name
-            ? Effect.fail(error)
-            : Effect.mapError(reader.find(splitForm(name)), () => error)
-        )
-      )
+    const file = yield* reader.find(name)
     const { client, kind } = ArchiveName.fromFile(file.filename)
     if (kind === "blob") return { kind: "blob", name: client, file }
-    if (client.endsWith(".mpxar")) return yield* openSplit(reader, file)
-    const archive = yield* openReader(reader, file)
-    return client.endsWith(".pxar")
-      ? { kind: "pxar", name: client, archive, payload: undefined }
-      : { kind: "bytes", name: client, archive }
+    return { kind: "bytes", name: client, archive: yield* openReader(reader, file) }
   })
+
+export const open = (reader: SnapshotReader, name: string): Effect.Effect<ArchiveParts, Failure> =>
+  PxarParts.find(reader.manifest, name).pipe(
+    Effect.matchEffect({
+      onFailure: () => openOther(reader, name),
+      onSuccess: (parts) => openPxar(reader, parts)
+    })
+  )

@@ -19,7 +19,7 @@ import * as Snapshot from "../model/Snapshot.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as ArchiveReader from "./ArchiveReader.ts"
 import { PathError, pathError } from "./browse/PathError.ts"
-import { streamOf } from "./browse/pieces.ts"
+import { ofBytes, streamOf } from "./browse/pieces.ts"
 import * as PxarParts from "./browse/PxarParts.ts"
 import { splitPath, TreeNode } from "./browse/TreeNode.ts"
 import type { PieceStream } from "./PieceStream.ts"
@@ -77,6 +77,9 @@ export interface ArchiveTree {
 
 const NO_PATH = new Uint8Array(0)
 const batchEntries = 256
+
+/** Files up to this size are read through the cache of chunks: neighbours often share one. */
+const smallFileBytes = 1024 * 1024
 
 interface Part {
   readonly index: ChunkIndex
@@ -243,7 +246,11 @@ const contents = (
       if (file.kind !== "file") return yield* pathError("NotAFile", subject, node.path)
       const { index, bytes } = yield* partOf(file)
       const { offset, sizeBytes } = yield* sound(Accessor.contentRange(archive, file))
-      return { index, offset, sizeBytes, pieces: bytes.pieces(offset, sizeBytes) }
+      const pieces =
+        sizeBytes <= smallFileBytes
+          ? Effect.sync(() => ofBytes(bytes.read(offset, sizeBytes)))
+          : bytes.pieces(offset, sizeBytes)
+      return { index, offset, sizeBytes, pieces }
     })
 
   return {

@@ -62,8 +62,12 @@ const damaged = (target: string, error: FormatError): ExtractError =>
 export const extract = <E>(options: ExtractOptions<E>): Effect.Effect<ExtractSummary, E | ExtractError> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const run = yield* ExtractRun.make(options)
-      return yield* run.toEnd
+      const cursor = options.payload === undefined ? undefined : yield* PayloadCursor.make(options.payload)
+      const extraction = yield* Effect.acquireRelease(
+        step(() => new Extraction(options, cursor)),
+        (opened) => Effect.sync(() => opened.close())
+      )
+      return yield* new ExtractRun(options, extraction, cursor).toEnd
     })
   ).pipe(
     Effect.catchIf(
@@ -91,20 +95,7 @@ class ExtractRun<E> {
   readonly #cursor: PayloadCursor<E> | undefined
   #archive: Archive<E> | undefined
 
-  static readonly make = Effect.fnUntraced(function* <E>(options: ExtractOptions<E>) {
-    const cursor = options.payload === undefined ? undefined : yield* PayloadCursor.make(options.payload)
-    const extraction = yield* Effect.acquireRelease(
-      step(() => new Extraction(options, cursor)),
-      (opened) => Effect.sync(() => opened.close())
-    )
-    return new ExtractRun(options, extraction, cursor)
-  })
-
-  private constructor(
-    options: ExtractOptions<E>,
-    extraction: Extraction,
-    cursor: PayloadCursor<E> | undefined
-  ) {
+  constructor(options: ExtractOptions<E>, extraction: Extraction, cursor: PayloadCursor<E> | undefined) {
     this.#options = options
     this.#extraction = extraction
     this.#cursor = cursor

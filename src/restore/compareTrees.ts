@@ -58,95 +58,122 @@ const BLOCK_BYTES = 1024 * 1024
 export const describeDifference = ({ aspect, left, path, right }: TreeDifference): string =>
   `${displayPath(path)}: ${aspect}: ${left} / ${right}`
 
+/** Two folders of one path, both open, and the names in them that were not compared yet. */
+interface Level {
+  readonly path: Uint8Array
+  readonly leftFd: number
+  readonly rightFd: number
+  readonly left: Array<Buffer>
+  readonly right: Array<Buffer>
+}
+
 /** Every difference between the trees below `left` and `right`. */
 export function* compareTrees(left: string, right: string): Generator<TreeDifference> {
-  const leftFd = Posix.openAt(Posix.AT_FDCWD, left, OPEN_TARGET)
+  const groups = { left: new Map<string, string>(), right: new Map<string, string>() }
+  // A list instead of recursion, as trees may be deeper than the stack of calls.
+  const levels: Array<Level> = []
   try {
-    const rightFd = Posix.openAt(Posix.AT_FDCWD, right, OPEN_TARGET)
-    try {
-      const sideOf = (directoryFd: number): Side => ({
-        directoryFd,
-        name: NO_NAME,
-        stat: Posix.statAt(directoryFd, NO_NAME)
-      })
-      const groups = { left: new Map<string, string>(), right: new Map<string, string>() }
-      for (const [aspect, was, is] of compareStats(sideOf(leftFd).stat, sideOf(rightFd).stat, "directory")) {
-        yield { path: NO_NAME, aspect, left: was, right: is }
+    const top = openLevel(Posix.AT_FDCWD, Posix.AT_FDCWD, NO_NAME, OPEN_TARGET, left, right)
+    levels.push(top)
+    const stats = compareStats(
+      Posix.statAt(top.leftFd, NO_NAME),
+      Posix.statAt(top.rightFd, NO_NAME),
+      "directory"
+    )
+    yield* locate(NO_NAME, [...stats, ...compareOpened(top.leftFd, top.rightFd)])
+    for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+      const next = takeName(level)
+      if (next === undefined) {
+        closeLevel(level)
+        levels.pop()
+        continue
       }
-      for (const [aspect, was, is] of compareOpened(leftFd, rightFd)) {
-        yield { path: NO_NAME, aspect, left: was, right: is }
+      const { name, side } = next
+      const path = level.path.length === 0 ? name : Buffer.concat([level.path, SLASH, name])
+      if (side !== "both") yield* locate(path, [["presence", ...PRESENCE[side]]])
+      else {
+        const { found, kind } = compareEntries(level, name, path, groups)
+        yield* locate(path, found)
+        if (kind === "directory") {
+          levels.push(openLevel(level.leftFd, level.rightFd, path, OPEN_DIRECTORY, name, name))
+        }
       }
-      yield* compareChildren(leftFd, rightFd, NO_NAME, groups)
-    } finally {
-      closeSync(rightFd)
     }
   } finally {
+    for (const level of levels) closeLevel(level)
+  }
+}
+
+const PRESENCE = { left: ["there", "missing"], right: ["missing", "there"] } as const
+
+function* locate(path: Uint8Array, found: ReadonlyArray<Found>): Generator<TreeDifference> {
+  for (const [aspect, left, right] of found) yield { path, aspect, left, right }
+}
+
+const openLevel = (
+  leftParentFd: number,
+  rightParentFd: number,
+  path: Uint8Array,
+  flags: number,
+  leftName: Uint8Array | string,
+  rightName: Uint8Array | string
+): Level => {
+  const leftFd = Posix.openAt(leftParentFd, leftName, flags)
+  let rightFd: number | undefined
+  try {
+    rightFd = Posix.openAt(rightParentFd, rightName, flags)
+    return { path, leftFd, rightFd, left: listFromLast(leftFd), right: listFromLast(rightFd) }
+  } catch (error) {
     closeSync(leftFd)
+    if (rightFd !== undefined) closeSync(rightFd)
+    throw error
   }
 }
 
-const list = (fd: number): Array<Buffer> =>
-  readdirSync(`/proc/self/fd/${fd}`, { encoding: "buffer" }).toSorted(Buffer.compare)
-
-function* compareChildren(
-  leftFd: number,
-  rightFd: number,
-  parent: Uint8Array,
-  groups: LinkGroups
-): Generator<TreeDifference> {
-  const leftNames = list(leftFd)
-  const rightNames = list(rightFd)
-  let leftAt = 0
-  let rightAt = 0
-  for (;;) {
-    const leftName = leftNames[leftAt]
-    const rightName = rightNames[rightAt]
-    if (leftName === undefined && rightName === undefined) return
-    const order =
-      leftName === undefined ? 1 : rightName === undefined ? -1 : Buffer.compare(leftName, rightName)
-    const name = (order <= 0 ? leftName : rightName) ?? NO_NAME
-    const path = parent.length === 0 ? name : Buffer.concat([parent, SLASH, name])
-    if (order <= 0) leftAt++
-    if (order >= 0) rightAt++
-    if (order === 0) yield* compareEntries(leftFd, rightFd, name, path, groups)
-    else {
-      const [left, right] = order < 0 ? ["there", "missing"] : ["missing", "there"]
-      yield { path, aspect: "presence", left: left ?? "", right: right ?? "" }
-    }
-  }
+const closeLevel = ({ leftFd, rightFd }: Level): void => {
+  closeSync(leftFd)
+  closeSync(rightFd)
 }
 
-function* compareEntries(
-  leftFd: number,
-  rightFd: number,
+/** Names in descending order, so that the next one is the last. */
+const listFromLast = (fd: number): Array<Buffer> =>
+  readdirSync(`/proc/self/fd/${fd}`, { encoding: "buffer" }).toSorted((left, right) =>
+    Buffer.compare(right, left)
+  )
+
+/** Takes the lowest name that is left, and says on which side it is. */
+const takeName = ({
+  left,
+  right
+}: Level): { readonly name: Uint8Array; readonly side: "left" | "right" | "both" } | undefined => {
+  const order = compareLast(left.at(-1), right.at(-1))
+  const leftName = order <= 0 ? left.pop() : undefined
+  const rightName = order >= 0 ? right.pop() : undefined
+  if (leftName === undefined) return rightName === undefined ? undefined : { name: rightName, side: "right" }
+  return { name: leftName, side: rightName === undefined ? "left" : "both" }
+}
+
+/** Which name comes first; a name before none. */
+const compareLast = (left: Buffer | undefined, right: Buffer | undefined): number => {
+  if (left === undefined) return 1
+  return right === undefined ? -1 : Buffer.compare(left, right)
+}
+
+const compareEntries = (
+  level: Level,
   name: Uint8Array,
   path: Uint8Array,
   groups: LinkGroups
-): Generator<TreeDifference> {
-  const left = { directoryFd: leftFd, name, stat: Posix.statAt(leftFd, name) }
-  const right = { directoryFd: rightFd, name, stat: Posix.statAt(rightFd, name) }
+): { readonly found: ReadonlyArray<Found>; readonly kind: Kind } => {
+  const left = { directoryFd: level.leftFd, name, stat: Posix.statAt(level.leftFd, name) }
+  const right = { directoryFd: level.rightFd, name, stat: Posix.statAt(level.rightFd, name) }
   const kind = kindOfMode(left.stat.mode)
   const rightKind = kindOfMode(right.stat.mode)
-  if (kind !== rightKind) {
-    yield { path, aspect: "kind", left: String(kind), right: String(rightKind) }
-    return
-  }
+  if (kind !== rightKind) return { found: [["kind", String(kind), String(rightKind)]], kind: undefined }
   const found = [...compareStats(left.stat, right.stat, kind), ...compareByKind(left, right, kind)]
   const links = kind === "directory" ? undefined : compareGroups(left.stat, right.stat, path, groups)
   if (links !== undefined) found.push(links)
-  for (const [aspect, was, is] of found) yield { path, aspect, left: was, right: is }
-  if (kind !== "directory") return
-  const leftChild = Posix.openAt(leftFd, name, OPEN_DIRECTORY)
-  try {
-    const rightChild = Posix.openAt(rightFd, name, OPEN_DIRECTORY)
-    try {
-      yield* compareChildren(leftChild, rightChild, path, groups)
-    } finally {
-      closeSync(rightChild)
-    }
-  } finally {
-    closeSync(leftChild)
-  }
+  return { found, kind }
 }
 
 function* compareStats(left: Posix.PosixStat, right: Posix.PosixStat, kind: Kind): Generator<Found> {

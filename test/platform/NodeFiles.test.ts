@@ -10,6 +10,7 @@ import { join } from "node:path"
 import { Files, fromErrno } from "../../src/platform/Files.ts"
 import * as NodeFiles from "../../src/platform/NodeFiles.ts"
 import { filesSuite, reasonOf } from "../conformance/filesSuite.ts"
+import { inOwnMounts, mayMount, readOnlyScript, tinyScript } from "./mounts.ts"
 import { scratchFolder } from "./scratch.ts"
 
 filesSuite("NodeFiles", NodeFiles.layer, {
@@ -19,27 +20,13 @@ filesSuite("NodeFiles", NodeFiles.layer, {
   setTimes: (path, seconds) => Effect.sync(() => fs.utimesSync(path, seconds, seconds))
 })
 
-/** Runs the program in a child whose mounts nobody else sees. */
-const inOwnMounts = (script: string, ...parameters: ReadonlyArray<string>) =>
-  spawnSync("unshare", ["-m", "--propagation", "private", "sh", "-ec", script, "sh", ...parameters], {
-    encoding: "utf8"
-  })
-
 const program = join(import.meta.dirname, "filesProgram.ts")
-
-const mayMount = ((): boolean => {
-  const folder = fs.mkdtempSync("/tmp/granary-mount-")
-  const { status } = inOwnMounts('mount -t tmpfs -o size=64k none "$1"', folder)
-  fs.rmdirSync(folder)
-  return status === 0
-})()
 
 describe.skipIf(!mayMount)("NodeFiles on special file systems", () => {
   it.live("a full disk is NoSpace, and what was begun is gone", () =>
     Effect.gen(function* () {
       const folder = yield* scratchFolder
-      const mount = 'mount -t tmpfs -o size=64k none "$1"; shift; exec "$@"'
-      const { stdout, stderr } = inOwnMounts(mount, folder, process.execPath, program, "fill", folder)
+      const { stdout, stderr } = inOwnMounts(tinyScript, folder, process.execPath, program, "fill", folder)
       assert.deepStrictEqual(JSON.parse(stdout || JSON.stringify(stderr)), {
         create: "NoSpace",
         replace: "NoSpace",
@@ -53,8 +40,14 @@ describe.skipIf(!mayMount)("NodeFiles on special file systems", () => {
     Effect.gen(function* () {
       const folder = yield* scratchFolder
       fs.writeFileSync(join(folder, "file"), "old")
-      const mount = 'mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"; shift; exec "$@"'
-      const { stdout, stderr } = inOwnMounts(mount, folder, process.execPath, program, "change", folder)
+      const { stdout, stderr } = inOwnMounts(
+        readOnlyScript,
+        folder,
+        process.execPath,
+        program,
+        "change",
+        folder
+      )
       const result = JSON.parse(stdout || JSON.stringify(stderr))
       assert.deepStrictEqual([...new Set(Object.values(result.reasons))], ["ReadOnlyFileSystem"])
       assert.strictEqual(Object.keys(result.reasons).length, 8)
@@ -101,7 +94,7 @@ describe("NodeFiles", () => {
     Effect.gen(function* () {
       const path = join(yield* scratchFolder, "file")
       fs.writeFileSync(path, "")
-      fs.utimesSync(path, -1.5, -2)
+      fs.utimesSync(path, new Date(-1500), new Date(-2000))
       const stat = yield* Effect.flatMap(Files, (files) => files.stat(path))
       assert.deepStrictEqual([stat.atimeSeconds, stat.mtimeSeconds], [-2, -2])
     }).pipe(Effect.provide(NodeFiles.layer))

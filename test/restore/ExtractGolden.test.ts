@@ -18,7 +18,10 @@ const differencesOf = (
 ): ReadonlyArray<string> =>
   [...compareTrees(left, right)].filter(({ aspect }) => isOfInterest(aspect)).map(describeDifference)
 
-const sha256 = (path: Uint8Array): string => createHash("sha256").update(readFileSync(Buffer.from(path))).digest("hex")
+const sha256 = (path: Uint8Array): string =>
+  createHash("sha256")
+    .update(readFileSync(Buffer.from(path)))
+    .digest("hex")
 
 const tinyMix = (version: 1 | 2): ArchiveBytes =>
   version === 1
@@ -32,7 +35,9 @@ describe("small golden archives", () => {
   it("restores both versions to the same tree", () =>
     withFolder(async (folder) => {
       for (const version of [1, 2] as const) {
-        const { summary } = await restore(tinyMix(version), join(folder, `v${version}`), { overwrite: "never" })
+        const { summary } = await restore(tinyMix(version), join(folder, `v${version}`), {
+          overwrite: "never"
+        })
         assert.strictEqual(summary.hardlinks, 1)
         assert.strictEqual(summary.symlinks, 1)
       }

@@ -1,10 +1,11 @@
 /**
  * Walks a directory tree and writes its archive and catalog, one entry a step.
  *
- * The walk holds one descriptor for every directory from the root to where it stands, and one for the file whose content
- * is due. Content does not pass through here: after a step that began a file, `content` delivers it, and the owner puts
- * it into the stream before the next step. What vanishes, cannot be read or cannot be stored becomes a warning; only
- * running out of descriptors or memory fails, because the rest of the tree would be lost without much notice.
+ * The walk holds one descriptor for every directory from the root to where it stands, and one for the file whose
+ * content is due. Content does not pass through here: after a step that began a file, `content` delivers it, and the
+ * owner puts it into the stream before the next step. What vanishes, cannot be read or cannot be stored becomes a
+ * warning; only running out of descriptors or memory fails, because the rest of the tree would be lost without much
+ * notice.
  */
 import { closeSync } from "node:fs"
 import type { CatalogWriter } from "../../format/Catalog.ts"
@@ -280,7 +281,8 @@ export class Archiver {
     this.#path.moveTo(directory.length, EXCLUDE_NAME)
     this.#attempt("not heeded", () => {
       const content = readExcludeFile(fd, this.#warn)
-      if (content !== undefined) this.#patterns.push(...parseExcludes(content, directory, this.#warn))
+      if (content === undefined) return
+      for (const pattern of parseExcludes(content, directory, this.#warn)) this.#patterns.push(pattern)
     })
   }
 

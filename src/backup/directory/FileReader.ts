@@ -21,7 +21,7 @@ export class FileReader {
   /** The known piece of data at or behind the position; before it is a hole. */
   #dataStart = 0
   #dataEnd: number
-  #readCount = 0
+  #isWhole = false
   /** Set when no more can be had from the file. */
   #isExhausted = false
 
@@ -52,7 +52,9 @@ export class FileReader {
   /** Looks whether the file changed, and closes it. */
   finish(): void {
     try {
-      if (!this.#isExhausted && this.#readCount !== 1) this.#compare(Posix.statAt(this.#fd, ""))
+      if (!this.#isExhausted && !this.#isWhole) this.#compare(Posix.statAt(this.#fd, ""))
+    } catch (error) {
+      this.#warn(`it may have changed while it was read: it cannot be looked at again (${errnoOf(error)})`)
     } finally {
       closeSync(this.#fd)
     }
@@ -78,10 +80,10 @@ export class FileReader {
   }
 
   #readData(target: Uint8Array): number {
-    this.#readCount++
     try {
       const count = readSync(this.#fd, target, 0, target.length, this.#position)
       if (count === 0) this.#giveUp("it shrank while it was read: the rest is stored as zeros")
+      this.#isWhole = count === this.#sizeBytes
       return count
     } catch (error) {
       this.#giveUp(`it cannot be read on (${errnoOf(error)}): the rest is stored as zeros`)

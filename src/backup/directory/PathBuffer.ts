@@ -1,6 +1,7 @@
 /**
- * The path of the entry that a walk stands at, relative to its root, in one buffer that grows and shrinks with the walk.
- * So an entry costs a copy of its name, however deep it is, and a whole path exists only where somebody asks for it.
+ * The path of the entry that a walk stands at, relative to its root, in one buffer that grows and shrinks with the
+ * walk. So an entry costs a copy of its name, however deep it is, and a whole path exists only where somebody asks
+ * for it.
  */
 const SLASH = 0x2f
 

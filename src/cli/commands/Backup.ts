@@ -119,7 +119,7 @@ const savedLine = ({ statistics }: Backup.BackupSummary): string => {
 export const summaryText = (summary: Backup.BackupSummary): string => {
   const { entries, statistics, durationSeconds } = summary
   const rate = Format.rate(statistics.sizeBytes, durationSeconds)
-  const found = `${Format.counted(entries.files, "file")}, ${Format.count(entries.directories)} directories`
+  const found = `${Format.counted(entries.files, "file")}, ${Format.counted(entries.directories, "directory")}`
   return [
     ...summary.files.map(({ filename, sizeBytes }) => {
       const { client, kind } = ArchiveName.fromFile(filename)

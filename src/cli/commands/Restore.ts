@@ -43,7 +43,7 @@ const summaryText = (summary: Restore.RestoreSummary, target: string, seconds: n
   const what =
     extracted === undefined
       ? summary.archive
-      : `${Format.counted(extracted.files, "file")}, ${Format.count(extracted.directories)} directories`
+      : `${Format.counted(extracted.files, "file")}, ${Format.counted(extracted.directories, "directory")}`
   const rate = `${Format.bytes(bytes)} in ${Format.duration(seconds)} (${Format.rate(bytes, seconds)})`
   return [
     `restored ${what} to ${Format.name(target)}: ${rate}`,

@@ -3,7 +3,7 @@
  *
  * Where the snapshot has a catalog, names are taken from there, which is a matter of moments, and the archive is asked
  * only about what matched. An archive that the catalog does not list, or a catalog too large to hold in memory, is
- * walked instead. Both ways give the same entries in the same order.
+ * walked instead. Both ways give the same entries.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -131,16 +131,16 @@ const findInCatalog = (
     /** Opens the archive's directory of a level, and those above it that are not open yet. */
     const openLevel = (wanted: Level) =>
       Effect.gen(function* () {
-        const path: Array<Level> = []
-        for (let level: Level | undefined = wanted; level !== undefined; level = level.parent)
-          path.push(level)
-        let above: ArchiveTree.OpenDirectory | undefined
-        for (const level of path.toReversed()) {
-          const node: ArchiveTree.TreeNode =
-            above === undefined ? tree.root : yield* childOf(above, level.name)
-          above = level.opened ??= yield* tree.openDirectory(node)
+        const closed: Array<Level> = []
+        let level = wanted
+        for (; level.opened === undefined && level.parent !== undefined; level = level.parent)
+          closed.push(level)
+        let directory = (level.opened ??= yield* tree.openDirectory(tree.root))
+        for (const next of closed.toReversed()) {
+          directory = yield* tree.openDirectory(yield* childOf(directory, next.name))
+          next.opened = directory
         }
-        return above ?? (yield* tree.openDirectory(tree.root))
+        return directory
       })
 
     const step = Effect.gen(function* () {

@@ -1,4 +1,4 @@
-/** Pieces of content as a Stream, for whoever does not want to care how long a piece is valid. */
+/** Pieces of content in other forms: as a Stream, and content that is at hand as pieces. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -17,3 +17,21 @@ export const streamOf = <E, E2, R>(
       )
     )
   )
+
+/** Content that is read at once, as pieces: a single one, or none. */
+export const ofBytes = <E>(read: Effect.Effect<Uint8Array, E>): PieceStream<E> => {
+  let skippedBytes = 0
+  let isTaken = false
+  const next = Effect.suspend(() => {
+    if (isTaken) return Effect.succeed(undefined)
+    isTaken = true
+    return Effect.map(read, (bytes) =>
+      skippedBytes < bytes.length ? bytes.subarray(skippedBytes) : undefined
+    )
+  })
+  const skip = (countBytes: number) =>
+    Effect.sync(() => {
+      skippedBytes += countBytes
+    })
+  return { next, skip }
+}

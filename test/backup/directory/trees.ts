@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
-import { constants, closeSync, mkdtempSync, openSync } from "node:fs"
+import { constants, closeSync, mkdirSync, mkdtempSync, openSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { SourceError } from "../../../src/backup/ByteSource.ts"
@@ -26,6 +26,14 @@ export const withFolder = <A, E>(use: (folder: string) => Effect.Effect<A, E>): 
     // Not by path, because of trees that are deeper than paths may be long.
     (folder) => Effect.sync(() => void spawnSync("rm", ["-rf", folder]))
   )
+
+/** Writes files, and the directories that they are in. */
+export const write = (root: string, files: Record<string, string>): void => {
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(join(root, path, ".."), { recursive: true })
+    writeFileSync(join(root, path), content)
+  }
+}
 
 export const withDescriptor = <A>(path: string, use: (fd: number) => A): A => {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -119,3 +127,7 @@ export const textAt = (entries: Map<string, Stored>, path: string): string | und
   const content = entries.get(path)?.content
   return content && Buffer.from(content).toString("latin1")
 }
+
+/** Paths of all entries but the root. */
+export const pathsOf = (entries: Map<string, Stored>): Array<string> =>
+  [...entries.keys()].filter((path) => path !== "")

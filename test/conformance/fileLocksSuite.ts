@@ -1,0 +1,193 @@
+/**
+ * What every implementation of FileLocks must do between the holders of one process: one test for each obligation
+ * written in the port. Locks between processes are the matter of each implementation's own tests.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { FileLocks, type LockMode, type LockRange } from "../../src/platform/FileLocks.ts"
+
+export interface FileLocksSubject {
+  /** An empty folder. */
+  readonly folder: Effect.Effect<string, never, Scope.Scope>
+  /** Permission bits and size of a file. */
+  readonly describe?: (path: string) => Effect.Effect<{ readonly mode: number; readonly sizeBytes: number }>
+}
+
+const first: LockRange = { offset: 0, length: 1 }
+const second: LockRange = { offset: 1, length: 1 }
+const both: LockRange = { offset: 0, length: 2 }
+const far: LockRange = { offset: 2 ** 52 + 12_345, length: 1 }
+
+type Locks = FileLocks["Service"]
+type Test = (locks: Locks, path: string) => Effect.Effect<void, unknown, Scope.Scope>
+
+/** Whether the lock is free at the moment; it is not kept. */
+const isFree = (locks: Locks, path: string, range: LockRange, mode: LockMode) =>
+  Effect.scoped(locks.tryLock(path, range, mode))
+
+export const fileLocksSuite = (
+  name: string,
+  layer: Layer.Layer<FileLocks>,
+  subject: FileLocksSubject
+): void => {
+  const run = (title: string, test: Test, isGiven = true): void =>
+    it.live.skipIf(!isGiven)(title, () =>
+      Effect.gen(function* () {
+        yield* test(yield* FileLocks, `${yield* subject.folder}/.lock`)
+      }).pipe(Effect.provide(layer))
+    )
+
+  describe(`${name} as FileLocks`, () => {
+    describe("conflicts", () => conflictTests(run))
+    describe("release", () => releaseTests(run))
+    describe("tables", () => tableTests(run))
+    run(
+      "the lock file is made, readable for all and empty, and stays",
+      fileTest(subject),
+      subject.describe !== undefined
+    )
+  })
+}
+
+const conflictTests = (run: (title: string, test: Test) => void): void => {
+  run("shared locks go together, and keep exclusive ones out", (locks, path) =>
+    Effect.gen(function* () {
+      assert.isTrue(yield* locks.tryLock(path, first, "shared"))
+      assert.isTrue(yield* locks.tryLock(path, first, "shared"))
+      assert.isFalse(yield* locks.tryLock(path, first, "exclusive"))
+    })
+  )
+
+  run("an exclusive lock keeps all others out, also those of the same fiber", (locks, path) =>
+    Effect.gen(function* () {
+      assert.isTrue(yield* locks.tryLock(path, first, "exclusive"))
+      assert.isFalse(yield* locks.tryLock(path, first, "exclusive"))
+      assert.isFalse(yield* locks.tryLock(path, first, "shared"))
+    })
+  )
+
+  run("ranges that do not touch are independent, ranges that do are not", (locks, path) =>
+    Effect.gen(function* () {
+      assert.isTrue(yield* locks.tryLock(path, first, "exclusive"))
+      assert.isTrue(yield* locks.tryLock(path, far, "exclusive"))
+      assert.isFalse(yield* locks.tryLock(path, both, "exclusive"))
+      assert.isFalse(yield* locks.tryLock(path, both, "shared"))
+      assert.isTrue(yield* locks.tryLock(path, second, "shared"))
+      assert.isFalse(yield* locks.tryLock(path, far, "shared"))
+    })
+  )
+
+  run("neighbours near the end of what numbers can tell apart are not mixed up", (locks, path) =>
+    Effect.gen(function* () {
+      const last = 2 ** 53 - 2
+      assert.isTrue(yield* locks.tryLock(path, { offset: last, length: 1 }, "exclusive"))
+      assert.isTrue(yield* locks.tryLock(path, { offset: last - 1, length: 1 }, "exclusive"))
+      assert.isFalse(yield* locks.tryLock(path, { offset: last, length: 1 }, "exclusive"))
+    })
+  )
+
+  run("files are independent", (locks, path) =>
+    Effect.gen(function* () {
+      assert.isTrue(yield* locks.tryLock(path, first, "exclusive"))
+      assert.isTrue(yield* locks.tryLock(`${path}.other`, first, "exclusive"))
+    })
+  )
+
+  run("a lock in a folder that is missing fails", (locks, path) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(locks.tryLock(`${path}.d/lock`, first, "shared"))
+      assert.strictEqual(error.reason, "NotFound")
+    })
+  )
+}
+
+const releaseTests = (run: (title: string, test: Test) => void): void => {
+  run("a lock ends with its scope, however that ends", (locks, path) =>
+    Effect.gen(function* () {
+      for (const exit of [Exit.void, Exit.die("defect"), Exit.interrupt()]) {
+        const scope = yield* Scope.make()
+        assert.isTrue(yield* Scope.provide(locks.tryLock(path, first, "exclusive"), scope))
+        assert.isFalse(yield* isFree(locks, path, first, "shared"))
+        yield* Scope.close(scope, exit)
+        assert.isTrue(yield* isFree(locks, path, first, "exclusive"))
+      }
+    })
+  )
+
+  run("a refused lock changes nothing for those who hold one", (locks, path) =>
+    Effect.gen(function* () {
+      assert.isTrue(yield* locks.tryLock(path, first, "exclusive"))
+      assert.isFalse(yield* isFree(locks, path, first, "exclusive"))
+      assert.isFalse(yield* isFree(locks, path, first, "shared"))
+      assert.isFalse(yield* isFree(locks, path, both, "exclusive"))
+    })
+  )
+
+  run("one shared holder that leaves does not free the others' lock", (locks, path) =>
+    Effect.gen(function* () {
+      assert.isTrue(yield* locks.tryLock(path, first, "shared"))
+      assert.isTrue(yield* isFree(locks, path, first, "shared"))
+      assert.isFalse(yield* isFree(locks, path, first, "exclusive"))
+    })
+  )
+}
+
+const tableTests = (run: (title: string, test: Test) => void): void => {
+  run("a table's byte excludes other holders until it is unlocked", (locks, path) =>
+    Effect.gen(function* () {
+      const table = yield* locks.openRanges(path)
+      assert.isTrue(yield* table.tryLock(far.offset))
+      assert.isFalse(yield* isFree(locks, path, far, "shared"))
+      assert.isTrue(yield* isFree(locks, path, first, "exclusive"))
+      yield* table.unlock(far.offset)
+      assert.isTrue(yield* isFree(locks, path, far, "exclusive"))
+    })
+  )
+
+  run("two tables on one file exclude each other byte by byte", (locks, path) =>
+    Effect.gen(function* () {
+      const one = yield* locks.openRanges(path)
+      const other = yield* locks.openRanges(path)
+      assert.isTrue(yield* one.tryLock(5))
+      assert.isTrue(yield* other.tryLock(6))
+      assert.isFalse(yield* other.tryLock(5))
+      assert.isFalse(yield* one.tryLock(6))
+      yield* one.unlock(5)
+      assert.isTrue(yield* other.tryLock(5))
+    })
+  )
+
+  run("a table that closes gives all its bytes back", (locks, path) =>
+    Effect.gen(function* () {
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const table = yield* locks.openRanges(path)
+          for (let offset = 0; offset < 100; offset++) assert.isTrue(yield* table.tryLock(offset))
+        })
+      )
+      assert.isTrue(yield* isFree(locks, path, { offset: 0, length: 100 }, "exclusive"))
+    })
+  )
+
+  run("a table in a folder that is missing fails", (locks, path) =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* Effect.flip(locks.openRanges(`${path}.d/lock`))).reason, "NotFound")
+    })
+  )
+}
+
+const fileTest =
+  ({ describe: describeFile }: FileLocksSubject): Test =>
+  (locks, path) =>
+    Effect.gen(function* () {
+      if (describeFile === undefined) return
+      yield* isFree(locks, path, first, "shared")
+      const { mode, sizeBytes } = yield* describeFile(path)
+      assert.strictEqual(mode & 0o444, 0o444)
+      assert.strictEqual(sizeBytes, 0)
+      yield* isFree(locks, path, first, "exclusive")
+      assert.strictEqual((yield* describeFile(path)).mode, mode)
+    })
