@@ -4,17 +4,19 @@
  * A hard link shows the metadata of the file that it is another name of.
  */
 import * as Effect from "effect/Effect"
+import type { Entry } from "../format/pxar/Entry.ts"
 import type { FileKind, FileMetadata } from "../model/FileMetadata.ts"
 import type { ArchiveTree, ResolvedEntry, TreeNode } from "../restore/ArchiveTree.ts"
+import { joinNames, type Named } from "../restore/browse/TreeNode.ts"
 import * as Format from "./Format.ts"
 import { localTime } from "./LocalTime.ts"
 import * as PathText from "./PathText.ts"
 
 /** An entry with everything at hand that is shown of it. */
 export interface ShownEntry {
-  readonly node: TreeNode
-  /** Hard links resolved. */
-  readonly entry: ResolvedEntry
+  readonly node: Named & { readonly entry: Entry }
+  /** Hard links resolved; undefined when nobody looked where a link leads. */
+  readonly entry: ResolvedEntry | undefined
 }
 
 export const shown = (tree: ArchiveTree, node: TreeNode) =>
@@ -38,19 +40,19 @@ const targetOf = ({ node: { entry } }: ShownEntry): Uint8Array | undefined => {
 
 export const toJson = (shownEntry: ShownEntry): Readonly<Record<string, unknown>> => {
   const { node, entry } = shownEntry
-  const { metadata } = entry
+  const metadata = entry?.metadata
   const target = targetOf(shownEntry)
   return {
-    ...PathText.toJson("path", PathText.fromRoot(node.path)),
+    ...PathText.toJson("path", PathText.fromRoot(joinNames(node))),
     type: typeLetters[node.entry.kind],
-    mode: metadata.mode,
-    uid: metadata.uid,
-    gid: metadata.gid,
-    size: entry.kind === "file" ? entry.content.sizeBytes : null,
-    mtime: metadata.mtimeSeconds,
-    "mtime-nanos": metadata.mtimeNanos,
+    mode: metadata?.mode ?? null,
+    uid: metadata?.uid ?? null,
+    gid: metadata?.gid ?? null,
+    size: entry?.kind === "file" ? entry.content.sizeBytes : null,
+    mtime: metadata?.mtimeSeconds ?? null,
+    "mtime-nanos": metadata?.mtimeNanos ?? null,
     ...(target === undefined ? { target: null } : PathText.toJson("target", target)),
-    ...("device" in entry ? { device: entry.device } : {})
+    ...(entry !== undefined && "device" in entry ? { device: entry.device } : {})
   }
 }
 
@@ -90,15 +92,17 @@ const arrow = (shownEntry: ShownEntry): string => {
 /** The columns of a line; the name comes last and is the path where `withPath` asks for it. */
 export const columns = (shownEntry: ShownEntry, withPath: boolean): ReadonlyArray<string> => {
   const { node, entry } = shownEntry
+  const path = withPath || node.parent === undefined ? PathText.fromRoot(joinNames(node)) : node.name
+  const name = `${Format.name(path)}${arrow(shownEntry)}`
+  if (entry === undefined) return ["-", "-", "-", "-", "-", name]
   const { metadata } = entry
-  const name = withPath || node.parent === undefined ? PathText.fromRoot(node.path) : node.name
   return [
     modeText(node.entry.kind, metadata),
     String(metadata.uid),
     String(metadata.gid),
     sizeText(entry),
     localTime(metadata.mtimeSeconds),
-    `${Format.name(name)}${arrow(shownEntry)}`
+    name
   ]
 }
 

@@ -14,6 +14,9 @@ export interface ListForm<A> {
 
 const indented = (value: unknown): string => `  ${JSON.stringify(value, null, 2).replaceAll("\n", "\n  ")}`
 
+/** Items are gathered, so that columns are aligned and few writes are needed. */
+const batchItems = 256
+
 /** Prints every item of the stream; answers how many there were. */
 export const printList = <A, E, R>(items: Stream.Stream<A, E, R>, form: ListForm<A>) =>
   Effect.gen(function* () {
@@ -27,7 +30,7 @@ export const printList = <A, E, R>(items: Stream.Stream<A, E, R>, form: ListForm
         `${isFirst ? "[\n" : ",\n"}${batch.map((item) => indented(form.json(item))).join(",\n")}`
       )
     }
-    yield* Stream.runForEachArray(items, printBatch)
+    yield* Stream.runForEachArray(Stream.rechunk(items, batchItems), printBatch)
     if (output === "json") yield* writeStandardOutput(printed === 0 ? "[]\n" : "\n]\n")
     return printed
   })

@@ -42,11 +42,15 @@ export const parse = (text: string) =>
 export const locate = (ns: Namespace, named: Named) =>
   named.kind === "snapshot" ? Effect.succeed(named.snapshot) : Listing.latest(ns, named.group)
 
-/** Parses the argument and finds the snapshot that is meant. */
+/** Parses the text and finds the snapshot that is meant. */
+export const resolveSnapshot = (ns: Namespace, text: string) =>
+  Effect.flatMap(parse(text), (named) => locate(ns, named))
+
+/** The same in the namespace that the flags name. */
 export const resolve = (text: string) =>
   Effect.gen(function* () {
     const ns = yield* namespace
-    return { namespace: ns, snapshot: yield* locate(ns, yield* parse(text)) }
+    return { namespace: ns, snapshot: yield* resolveSnapshot(ns, text) }
   })
 
 /** Opens the snapshot that is meant for reading, with the key that the flags name. */

@@ -1,14 +1,16 @@
 /**
  * Extractor: restores an archive, or chosen parts of it, into a folder.
  *
- * What holds whatever the archive says and whatever the folder contains: nothing outside of the target folder is touched
- * (every name is one component, looked up in a directory that is open already; symbolic links are never followed);
- * a hard link leads to a file of this very run; a file appears under its name only to be written from its beginning, and
- * is removed again unless all of it arrived. Existing things stay as they are unless `overwrite` says otherwise.
+ * What holds whatever the archive says and whatever the folder contains: nothing outside of the target folder
+ * is touched (every name is one component, looked up in a directory that is open already; symbolic links are
+ * never followed); a hard link leads to a file of this very run; a file appears under its name only to be
+ * written from its beginning, and is removed again unless all of it arrived. Existing things stay as they are
+ * unless `overwrite` says otherwise.
  *
- * An entry that cannot be restored is a warning, and so is metadata that the system refuses (owner, devices, privileged
- * attributes for others than root; told once a kind). A full or failing disk and a damaged archive end the restore; what
- * was restored by then stays, folders that were not complete yet remain closed to others.
+ * An entry that cannot be restored is a warning, and so is metadata that the system refuses (owner, devices,
+ * privileged attributes for others than root; told once a kind). A full or failing disk and a damaged archive
+ * end the restore; what was restored by then stays, folders that were not complete yet remain closed to
+ * others.
  */
 import * as Effect from "effect/Effect"
 import { FormatError } from "../format/FormatError.ts"
@@ -45,8 +47,9 @@ export interface ExtractOptions<E = never> extends ExtractionOptions {
   /** The payload stream of a split archive. */
   readonly payload?: PayloadReader<E> | undefined
   /**
-   * The same archive once more, for random access. Only needed when a hard link is restored without the file that it is
-   * another name of, which is read from here then; without it such a link is left out with a warning.
+   * The same archive once more, for random access. Only needed when a hard link is restored without the file
+   * that it is another name of, which is read from here then; without it such a link is left out with a
+   * warning.
    */
   readonly archive?: RangeReader<E> | undefined
   /** Called after every piece of the archive. */

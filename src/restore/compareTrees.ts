@@ -1,10 +1,11 @@
 /**
- * Compares two directory trees on disk in everything that a backup keeps: names, kinds, modes, owners, modification
- * times, contents, link targets, device numbers, extended attributes with access control lists, inode flags, and which
- * names are hard links of one file. Answers with the differences, in the byte order of paths, as they are found.
+ * Compares two directory trees on disk in everything that a backup keeps: names, kinds, modes, owners,
+ * modification times, contents, link targets, device numbers, extended attributes with access control lists,
+ * inode flags, and which names are hard links of one file. Answers with the differences, in the byte order of
+ * paths, as they are found.
  *
- * Synchronous; contents are compared directly. Takes two descriptors a level, and follows no symbolic link below the
- * two folders that it is given.
+ * Synchronous; contents are compared directly. Takes two descriptors a level, and follows no symbolic link
+ * below the two folders that it is given.
  */
 import { closeSync, readdirSync, readSync } from "node:fs"
 import { type FileKind, kindOfMode } from "../model/FileMetadata.ts"

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { lstatSync, mkdirSync, symlinkSync } from "node:fs"
 import { join } from "node:path"
+import { CatalogWriter, readDirectory, readRoot } from "../../src/format/Catalog.ts"
 import { MODE_TYPE } from "../../src/model/FileMetadata.ts"
 import * as Posix from "../../src/platform/Posix.ts"
 import { bytesOf, decodeAll } from "../format/pxar/goldens.ts"
@@ -26,7 +27,10 @@ describe("DirectorySource with excludes", () => {
     "other/here": "",
     "other/deep/er": "",
     "cache/file": "",
-    "other/cache": ""
+    "other/cache": "",
+    "zone/here": "",
+    "zone/y.tmp": "",
+    "zone/deep/er": ""
   }
 
   it.effect("heeds exclude files in their directories and below", () =>
@@ -37,7 +41,8 @@ describe("DirectorySource with excludes", () => {
         const kept = pathsOf(entriesOf(stream)).filter((path) => !lstatSync(join(root, path)).isDirectory())
         assert.deepStrictEqual(kept, [
           ...".pxarexclude keep.tmp other/cache other/deep/er other/here".split(" "),
-          ..."sub/.pxarexclude sub/below/here sub/below/y.tmp sub/top sub/y.tmp".split(" ")
+          ..."sub/.pxarexclude sub/below/here sub/below/y.tmp sub/top sub/y.tmp".split(" "),
+          ..."zone/deep/er zone/here".split(" ")
         ])
         assert.deepStrictEqual(warnings, [
           '.pxarexclude: bad path pattern "[broken": expected a ] for every [; the line was ignored'
@@ -52,12 +57,29 @@ describe("DirectorySource with excludes", () => {
         write(root, { "a/x": "", "a/y": "", b: "", ".pxarexclude-cli": "of an earlier restore" })
         write(root, { "a/.pxarexclude": "!x\n" })
         const excludes = ["x", "/b", "nothing//"]
-        const entries = entriesOf((yield* backUp(root, { excludes })).stream)
+        const writer = new CatalogWriter()
+        const catalogTarget = { writer, name: "root.pxar.didx" }
+        const entries = entriesOf((yield* backUp(root, { excludes, catalog: catalogTarget })).stream)
+        writer.finish()
+        const catalog = writer.takeBytes()
+        const [archive] = readDirectory(catalog, readRoot(catalog))
+        const listed = archive?.kind === "directory" ? [...readDirectory(catalog, archive.directory)] : []
+        assert.deepStrictEqual(listed.at(-1), {
+          kind: "file",
+          name: bytesOf(".pxarexclude-cli"),
+          sizeBytes: 14,
+          mtimeSeconds: 0
+        })
         assert.deepStrictEqual(pathsOf(entries), ["a", "a/.pxarexclude", "a/x", "a/y", ".pxarexclude-cli"])
         assert.strictEqual(textAt(entries, ".pxarexclude-cli"), "x\n/b\nnothing/\n")
-        const { archive, stream } = yield* backUp(root, { excludes, version: 2 })
-        assert.deepStrictEqual(pathsOf(entriesOf(archive, stream)), ["a", "a/.pxarexclude", "a/x", "a/y"])
-        const prelude = decodeAll(archive).find(({ kind }) => kind === "prelude")
+        const split = yield* backUp(root, { excludes, version: 2 })
+        assert.deepStrictEqual(pathsOf(entriesOf(split.archive, split.stream)), [
+          "a",
+          "a/.pxarexclude",
+          "a/x",
+          "a/y"
+        ])
+        const prelude = decodeAll(split.archive).find(({ kind }) => kind === "prelude")
         assert.strictEqual(
           prelude?.kind === "prelude" && Buffer.from(prelude.bytes).toString(),
           '{"exclude-patterns":"x\\n/b\\nnothing/\\n"}'

@@ -14,7 +14,16 @@ import {
 import { join } from "node:path"
 import * as Posix from "../../src/platform/Posix.ts"
 import { bytesOf } from "../format/pxar/goldens.ts"
-import { backUp, entriesOf, isRoot, pathsOf, setTimes, textAt, withFolder } from "./directory/trees.ts"
+import {
+  backUp,
+  countDescriptors,
+  entriesOf,
+  isRoot,
+  pathsOf,
+  setTimes,
+  textAt,
+  withFolder
+} from "./directory/trees.ts"
 
 /** Makes directories inside each other, deeper than a path could name. */
 const makeDeep = (
@@ -70,6 +79,7 @@ describe("DirectorySource on deep trees", () => {
     withFolder((root) =>
       Effect.gen(function* () {
         makeDeep(root, "d", 1010)
+        const descriptorCount = countDescriptors()
         const { statistics, stream, warnings } = yield* backUp(root)
         assert.strictEqual(statistics.directories, 1001)
         assert.strictEqual(pathsOf(entriesOf(stream)).length, 1000)
@@ -77,6 +87,7 @@ describe("DirectorySource on deep trees", () => {
         assert.deepStrictEqual(warnings, [
           `${path}: it is stored without its content: it is more than 1000 levels deep`
         ])
+        assert.strictEqual(countDescriptors(), descriptorCount)
       })
     )
   )

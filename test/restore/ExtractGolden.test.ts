@@ -93,7 +93,7 @@ describe.skipIf(!existsSync(fixtures))("the sample tree", () => {
         "excl/sub/skipme: presence: there / missing",
         "special/socket: presence: missing / there"
       ])
-      const areFlagsRefused = warnings.length === 1 && /^flags /.test(warnings[0]?.message ?? "")
+      const areFlagsRefused = warnings.length === 1 && warnings[0]?.message.startsWith("flags ")
       if (areFlagsRefused) return
       assert.deepStrictEqual(warnings, [])
       assert.deepStrictEqual(flags, [

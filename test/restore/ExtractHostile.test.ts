@@ -127,14 +127,14 @@ describe("hostile archives", () => {
       const builder = new ArchiveBuilder()
       const offset = builder.file("f", "new")
       builder.hardlink("g", "f", offset)
-      const { position } = { position: builder.encoder.archivePosition }
+      const position = builder.encoder.archivePosition
       builder.symlink("l", "f")
       builder.hardlink("m", "l", position)
       const archive = builder.finish()
       const { warnings } = await restore(archive, folder)
       assert.deepStrictEqual(kindsOf(warnings), ["exists f", "hardlink g", "hardlink m"])
       assert.strictEqual(lstatSync(join(folder, "f")).nlink, 1)
-      // With random access the content of the first is restored on its own, the second stays what it is: wrong.
+      // With random access the first is restored with its content; the second remains wrong.
       const again = await restore(archive, folder, { hasRandomAccess: true })
       assert.deepStrictEqual(kindsOf(again.warnings), ["exists f", "exists l", "hardlink m"])
       assert.strictEqual(readFileSync(join(folder, "g"), "utf8"), "new")

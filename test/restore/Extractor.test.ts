@@ -26,14 +26,14 @@ const xattrOf = (path: string, name: string): Uint8Array | undefined =>
 const differences = (left: string, right: string): ReadonlyArray<string> =>
   [...compareTrees(left, right)].map(describeDifference)
 
-const sampleTree = (version: 1 | 2) => {
+const sampleTree = (version: 1 | 2, largeBytes = 300_000) => {
   const builder = new ArchiveBuilder(version, directoryMetadata({ mode: MODE_TYPE.directory | 0o750 }))
   const offset = builder.file("a", "first")
   builder.directory(
     "d",
     (d) => {
       d.file("empty", "")
-      d.file("large", new Uint8Array(300_000).fill(7), { mode: MODE_TYPE.file | 0o400 })
+      d.file("large", new Uint8Array(largeBytes).fill(7), { mode: MODE_TYPE.file | 0o400 })
       d.directory("e", (e) => void e.hardlink("h", "a", offset), { mode: MODE_TYPE.directory | 0o500 })
     },
     { mtimeSeconds: 1, mtimeNanos: 2 }
@@ -67,10 +67,11 @@ describe("a whole archive", () => {
     it(`of version ${version} comes out the same from pieces of any size`, () =>
       withFolder(async (folder) => {
         const reference = join(folder, "reference")
-        await restore(sampleTree(version), reference, { pieceBytes: 1 << 22 })
+        const tree = sampleTree(version, 20_000)
+        await restore(tree, reference, { pieceBytes: 1 << 22 })
         for (const pieceBytes of [1, 2, 15, 16, 17, 24, 4095, 4096, 100_000]) {
           const target = join(folder, String(pieceBytes))
-          await restore(sampleTree(version), target, { pieceBytes })
+          await restore(tree, target, { pieceBytes })
           assert.deepStrictEqual(differences(reference, target), [], `${pieceBytes} bytes a piece`)
         }
       }))
@@ -175,6 +176,15 @@ describe("metadata", () => {
       assert.deepStrictEqual(xattrOf(join(folder, "f"), "user.k"), new Uint8Array([0, 255]))
       assert.deepStrictEqual(xattrOf(join(folder, "d"), "user.k"), new Uint8Array([0, 255]))
       assert.strictEqual(statOf(join(folder, "f")).mode & 0o7777, 0)
+    }))
+
+  it("restores attributes without a value", () =>
+    withFolder(async (folder) => {
+      const builder = new ArchiveBuilder()
+      builder.file("f", "x", { xattrs: [{ name: bytesOf("user.empty"), value: new Uint8Array() }] })
+      const { warnings } = await restore(builder.finish(), folder)
+      assert.deepStrictEqual(warnings, [])
+      assert.deepStrictEqual(xattrOf(join(folder, "f"), "user.empty"), new Uint8Array())
     }))
 
   it("counts what is refused once a kind", () =>

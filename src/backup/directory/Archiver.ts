@@ -19,7 +19,7 @@ import * as Listing from "./DirectoryListing.ts"
 import { EXCLUDE_FILE_NAME, parseExcludes, readExcludeFile } from "./ExcludeFile.ts"
 import { FileReader } from "./FileReader.ts"
 import { Hardlinks } from "./Hardlinks.ts"
-import { deviceOf, isDirectoryMode, metadataOfStat, MetadataReader } from "./MetadataReader.ts"
+import { deviceOf, metadataOfStat, MetadataReader } from "./MetadataReader.ts"
 import { PathBuffer } from "./PathBuffer.ts"
 import type { Warnings } from "./Warnings.ts"
 
@@ -223,7 +223,7 @@ export class Archiver {
     let isEntered = false
     try {
       const stat = fd === undefined ? Posix.statAt(level.fd, name) : Posix.statAt(fd, "")
-      if (!isDirectoryMode(stat.mode)) return this.#warn(REPLACED)
+      if (kindOfMode(stat.mode) !== "directory") return this.#warn(REPLACED)
       const metadata = fd === undefined ? metadataOfStat(stat) : this.#metadata.read(fd, stat, this.#warn)
       this.encoder.startDirectory(name, metadata)
       this.#catalog?.startDirectory(name)

@@ -3,7 +3,7 @@
  * from the root: paths may be longer than the system takes, and a parent may be renamed or replaced meanwhile.
  */
 import { constants, readdirSync, statfsSync } from "node:fs"
-import { MODE_TYPE } from "../../model/FileMetadata.ts"
+import { kindOfMode } from "../../model/FileMetadata.ts"
 import * as Posix from "../../platform/Posix.ts"
 
 /** What a directory says of a child, without a look at the child itself. */
@@ -71,15 +71,13 @@ const listAndStat = (path: string, directoryFd: number): Array<Child> =>
 
 const kindOfChild = (directoryFd: number, name: Uint8Array): Child["kind"] => {
   try {
-    const type = Posix.statAt(directoryFd, name).mode & TYPE_MASK
-    return type === MODE_TYPE.directory ? "directory" : type === MODE_TYPE.file ? "file" : "other"
+    const kind = kindOfMode(Posix.statAt(directoryFd, name).mode)
+    return kind === "directory" || kind === "file" ? kind : "other"
   } catch {
     // The walk will find out what is the matter with it.
     return "other"
   }
 }
-
-const TYPE_MASK = 0o170000
 
 /** Numbers that statfs tells of file systems without content of their own. */
 const VIRTUAL_FILE_SYSTEMS: ReadonlySet<number> = new Set([

@@ -6,13 +6,12 @@ import { closeSync, openSync, readSync } from "node:fs"
 import { InvalidName } from "../../model/InvalidName.ts"
 import * as PathPattern from "../../model/PathPattern.ts"
 import * as Posix from "../../platform/Posix.ts"
-import { MODE_TYPE } from "../../model/FileMetadata.ts"
+import { kindOfMode } from "../../model/FileMetadata.ts"
 import { descriptorPath, O_PATH } from "./DirectoryListing.ts"
 
 export const EXCLUDE_FILE_NAME = ".pxarexclude"
 
 const SIZE_LIMIT_BYTES = 1024 * 1024
-const TYPE_MASK = 0o170000
 const NEWLINE = 0x0a
 const HASH = 0x23
 
@@ -61,7 +60,7 @@ export const readExcludeFile = (
   const place = Posix.openAt(directoryFd, EXCLUDE_FILE_NAME, O_PATH)
   try {
     const { mode, sizeBytes } = Posix.statAt(place, "")
-    if ((mode & TYPE_MASK) !== MODE_TYPE.file) return undefined
+    if (kindOfMode(mode) !== "file") return undefined
     if (sizeBytes > SIZE_LIMIT_BYTES) {
       warn(`its ${sizeBytes} bytes of patterns were ignored: only ${SIZE_LIMIT_BYTES} are allowed`)
       return undefined

@@ -9,8 +9,8 @@
 import {
   type ExtendedAttribute,
   type FileMetadata,
-  makeFileMetadata,
-  MODE_TYPE
+  kindOfMode,
+  makeFileMetadata
 } from "../../model/FileMetadata.ts"
 import * as Posix from "../../platform/Posix.ts"
 import { fileFlagsOfInode } from "./InodeFlags.ts"
@@ -23,8 +23,6 @@ const ACCESS_ACL = "system.posix_acl_access"
 const DEFAULT_ACL = "system.posix_acl_default"
 const KEPT_NAMESPACES = ["user.", "trusted.", "security."]
 
-const TYPE_MASK = 0o170000
-
 const NO_XATTRS: ReadonlyArray<ExtendedAttribute> = []
 
 /** What calls say that a file system does not implement at all. */
@@ -35,8 +33,6 @@ const INAPPLICABLE: ReadonlySet<string> = new Set(["EINVAL", "EBADF"])
 
 /** Identifies the device that a file is on. */
 export const deviceOf = (stat: Posix.PosixStat): number => stat.deviceMajor * 0x1_0000_0000 + stat.deviceMinor
-
-export const isDirectoryMode = (mode: number): boolean => (mode & TYPE_MASK) === MODE_TYPE.directory
 
 /** Metadata of what cannot be opened or has no more than this. */
 export const metadataOfStat = (stat: Posix.PosixStat): FileMetadata =>
@@ -54,7 +50,7 @@ export class MetadataReader {
 
   /** Reads the metadata of an open file or directory. */
   read(fd: number, stat: Posix.PosixStat, warn: Warn): FileMetadata {
-    const place = deviceOf(stat) * 2 + (isDirectoryMode(stat.mode) ? 1 : 0)
+    const place = deviceOf(stat) * 2 + (kindOfMode(stat.mode) === "directory" ? 1 : 0)
     const flags = ask(this.#withoutFlags, place, "inode flags", warn, () => Posix.getInodeFlags(fd))
     const projectId = ask(this.#withoutProjects, place, "quota project", warn, () => Posix.getProjectId(fd))
     return {

@@ -1,7 +1,7 @@
 /**
- * Access control lists in the form that Linux takes as extended attributes: a u32 version, then entries of u16 tag, u16
- * permissions and u32 id (acl(5), linux/posix_acl_xattr.h). The kernel wants the tags in ascending order, ids in
- * ascending order within a tag, and a mask wherever a user or group is named.
+ * Access control lists in the form that Linux takes as extended attributes: a u32 version, then entries of
+ * u16 tag, u16 permissions and u32 id (acl(5), linux/posix_acl_xattr.h). The kernel wants the tags in
+ * ascending order, ids in ascending order within a tag, and a mask wherever a user or group is named.
  */
 import type { Acl, AclEntry, FileMetadata } from "../../model/FileMetadata.ts"
 import { PosixError } from "../../platform/Posix.ts"

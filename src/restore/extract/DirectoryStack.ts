@@ -1,11 +1,11 @@
 /**
- * The directories between the target folder and the entry at hand, each open by a descriptor of its own, so that no path
- * is ever looked up twice and no symbolic link is followed.
+ * The directories between the target folder and the entry at hand, each open by a descriptor of its own, so
+ * that no path is ever looked up twice and no symbolic link is followed.
  *
- * A directory that is not wanted itself stays "pending" until something below it is, and comes into being then. While a
- * new directory is being filled only its owner may enter it; it gets its metadata when it is left. Deep trees do not
- * run out of descriptors: above `openLimit` levels the outer ones are closed and opened again by way of `..`, which is
- * checked to lead to the very same directory.
+ * A directory that is not wanted itself stays "pending" until something below it is, and comes into being
+ * then. While a new directory is being filled only its owner may enter it; it gets its metadata when it is
+ * left. Deep trees do not run out of descriptors: above `openLimit` levels the outer ones are closed and
+ * opened again by way of `..`, which is checked to lead to the very same directory.
  */
 import { closeSync } from "node:fs"
 import type { FileMetadata } from "../../model/FileMetadata.ts"
@@ -79,7 +79,7 @@ export class DirectoryStack {
   readonly #directories: Array<OpenDirectory> = []
 
   constructor(options: Omit<DirectoryStackOptions, "openLimit">, openLimit = DEFAULT_OPEN_LIMIT) {
-    this.#options = { ...options, openLimit }
+    this.#options = { ...options, openLimit: Math.max(1, openLimit) }
   }
 
   get depth(): number {
@@ -161,7 +161,7 @@ export class DirectoryStack {
   #claimIn(directory: OpenDirectory, name: Uint8Array): boolean {
     const key = Buffer.from(name.buffer, name.byteOffset, name.length).toString("latin1")
     const { size } = directory.names
-    if (directory.names.add(key).size > size) return true
+    if (directory.names.add(key).size >= size) return true
     this.#options.report.warn("duplicate", "a second entry of this name, which was left out")
     return false
   }
@@ -213,7 +213,10 @@ export class DirectoryStack {
     return overwrite === "always" || (overwrite === "newer" && isNewer(metadata, found))
   }
 
-  /** Lets an owner who took the right from himself write into a directory whose mode is about to be set anyway. */
+  /**
+   * Lets an owner who took the right from himself write into a directory whose mode is about to be set
+   * anyway.
+   */
   #makeEnterable(fd: number, before: Posix.PosixStat): Posix.PosixStat {
     if ((before.mode & OWNER_BITS) === OWNER_BITS) return before
     try {

@@ -1,15 +1,16 @@
 /**
- * Makes the entries of the current directory that are no directories: files with their content, links, devices, fifos
- * and sockets. At most one file is being written at a time; it is removed again unless it becomes whole.
+ * Makes the entries of the current directory that are no directories: files with their content, links,
+ * devices, fifos and sockets. At most one file is being written at a time; it is removed again unless it
+ * becomes whole.
  *
- * The flags after which a file takes no other name (immutable, append only) wait until the end of the archive, because
- * hard links to it may come that far.
+ * The flags after which a file takes no other name (immutable, append only) wait until the end of the
+ * archive, because hard links to it may come that far.
  */
 import { closeSync } from "node:fs"
 import type { DeviceEntry, HardlinkEntry, SpecialEntry, SymlinkEntry } from "../../format/pxar/Entry.ts"
 import type { Device, FileMetadata } from "../../model/FileMetadata.ts"
 import * as Posix from "../../platform/Posix.ts"
-import { applyFlags, applyToDescriptor, applyToName, clearAcls } from "./applyMetadata.ts"
+import { applyEarlyFlags, applyFlags, applyToDescriptor, applyToName, clearAcls } from "./applyMetadata.ts"
 import type { DirectoryStack, ReadyDirectory } from "./DirectoryStack.ts"
 import { errnoOf } from "./ExtractError.ts"
 import { FileWriter } from "./FileWriter.ts"
@@ -65,21 +66,19 @@ export class EntryMaker {
     this.#options = options
   }
 
-  get isWriting(): boolean {
-    return this.#file !== undefined
-  }
-
-  /** Begins a file, whose content comes next by `write`. False when it is not to be had; the report knows why. */
+  /**
+   * Begins a file, whose content comes next by `write`. False when it is not to be had; the report knows why.
+   */
   startFile(file: NewFile): boolean {
-    const { placement, report } = this.#options
-    const directory = this.#options.directories.ready()
+    const { directories, placement } = this.#options
+    const directory = directories.ready()
     if (directory === undefined) return false
     const fd = this.#attempt(() => placement.file(directory.fd, file.name, file.metadata))
     if (fd === undefined) return false
     const found = Posix.statAt(fd, NO_NAME)
     this.#file = { ...file, writer: new FileWriter(fd, file.sizeBytes), directory, found }
     if (directory.hasDefaultAcl) this.#clearInheritedAcl(fd)
-    if (isBeforeContent(file.metadata.flags)) applyFlags(fd, withoutFinal(file.metadata.flags), report)
+    if (isBeforeContent(file.metadata.flags)) applyEarlyFlags(fd, withoutFinal(file.metadata.flags))
     return true
   }
 
@@ -98,7 +97,7 @@ export class EntryMaker {
     if (isFinal(metadata.flags)) this.#deferredFlags.push({ fileOffset, flags: metadata.flags })
     else applyFlags(writer.fd, metadata.flags, report)
     this.#file = undefined
-    closeSync(writer.fd)
+    closeOrRemove(writer.fd, directory.fd, name)
     if (file.isLate) files.addLate(fileOffset, directory.place, name, found)
     else files.add(fileOffset, directory.place, name, found)
     report.count("files")
@@ -207,6 +206,16 @@ export class EntryMaker {
       else this.#options.report.failed(error)
       return undefined
     }
+  }
+}
+
+/** Closing is when some network file systems tell that the content did not arrive. */
+const closeOrRemove = (fd: number, directoryFd: number, name: Uint8Array): void => {
+  try {
+    closeSync(fd)
+  } catch (error) {
+    Posix.unlinkAt(directoryFd, name)
+    throw error
   }
 }
 

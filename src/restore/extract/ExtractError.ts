@@ -1,5 +1,6 @@
 /**
- * Why a restore stopped. What concerns one entry only is a warning instead (`Report`), and the restore goes on.
+ * Why a restore stopped. What concerns one entry only is a warning instead (`Report`), and the restore goes
+ * on.
  */
 import * as Data from "effect/Data"
 import { PosixError } from "../../platform/Posix.ts"

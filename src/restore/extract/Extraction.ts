@@ -1,9 +1,10 @@
 /**
- * One restore as a synchronous machine: the archive goes in by `push`, files come out on disk, and `run` works until it
- * needs something, which it tells as a `Wish`. Whoever drives it (`Extractor`) does the waiting.
+ * One restore as a synchronous machine: the archive goes in by `push`, files come out on disk, and `run`
+ * works until it needs something, which it tells as a `Wish`. Whoever drives it (`Extractor`) does the
+ * waiting.
  *
- * Holds the target folder, the open directories and the file being written; `close` lets go of them and removes a file
- * that is not whole. Throws `ExtractError` and `FormatError`.
+ * Holds the target folder, the open directories and the file being written; `close` lets go of them and
+ * removes a file that is not whole. Throws `ExtractError` and `FormatError`.
  */
 import { closeSync } from "node:fs"
 import { Decoder, type Event } from "../../format/pxar/Decoder.ts"
@@ -19,6 +20,7 @@ import { checkPayloadHeader } from "../../format/pxar/PayloadStream.ts"
 import type { PathPattern } from "../../model/PathPattern.ts"
 import { DirectoryStack } from "./DirectoryStack.ts"
 import { EntryMaker } from "./EntryMaker.ts"
+import { displayPath } from "./ExtractError.ts"
 import { PathBuffer } from "./PathBuffer.ts"
 import { isNewer, type Overwrite, Placement } from "./Placement.ts"
 import { type ExtractSummary, type ExtractWarning, Report } from "./Report.ts"
@@ -27,9 +29,19 @@ import { Selection } from "./Selection.ts"
 import { openTarget, type Target } from "./Target.ts"
 
 export interface ExtractionOptions {
+  /**
+   * Made if it is missing, open to its owner only; gets the metadata of the root when all of an archive is
+   * restored.
+   */
   readonly target: string
   readonly includes: ReadonlyArray<PathPattern>
   readonly excludes: ReadonlyArray<PathPattern>
+  /**
+   * What happens to existing things of an entry's name. "never" keeps them and warns; "always" replaces them;
+   * "newer" replaces what is older than the archive's. Existing directories are entered in any case and only
+   * get the metadata of the archive where a file would be replaced; they are not emptied, and never give way
+   * to something else.
+   */
   readonly overwrite: Overwrite
   readonly onWarning?: ((warning: ExtractWarning) => void) | undefined
   /** Directories kept open at a time. */
@@ -147,8 +159,10 @@ export class Extraction {
 
   /** Says that a wish to read a file again cannot be fulfilled. */
   refuseLink({ entry }: PendingLink): void {
-    const target = new TextDecoder().decode(entry.targetPath)
-    this.#report.warn("hardlink", `another name of ${target}, which is not among the restored files`)
+    this.#report.warn(
+      "hardlink",
+      `another name of ${displayPath(entry.targetPath)}, which is not among the restored files`
+    )
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /**
- * Writes the content of one new file, piece after piece. Zeros that fill whole pages are not written, so the file gets
- * holes there; nothing may have been written to the file before.
+ * Writes the content of one new file, piece after piece. Zeros that fill whole pages are not written, so the
+ * file gets holes there; nothing may have been written to the file before.
  */
 import { ftruncateSync, writeSync } from "node:fs"
 

@@ -1,6 +1,6 @@
 /**
- * From the flags of an archive to those of Linux's inodes (linux/fs.h, FS_*_FL). The three that only FAT knows have no
- * place there.
+ * From the flags of an archive to those of Linux's inodes (linux/fs.h, FS_*_FL). The three that only FAT
+ * knows have no place there.
  */
 import { FileFlag } from "../../model/FileMetadata.ts"
 

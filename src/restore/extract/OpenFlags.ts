@@ -1,5 +1,6 @@
 /**
- * How the extractor opens things: relative to a directory that is open already, and never through a symbolic link.
+ * How the extractor opens things: relative to a directory that is open already, and never through a symbolic
+ * link.
  */
 import { constants } from "node:fs"
 

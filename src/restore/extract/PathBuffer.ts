@@ -1,6 +1,7 @@
 /**
- * The path of the entry at hand, below the root of the archive and without a leading slash. One growing buffer, because
- * a path of its own for each of a deep tree's folders would take memory that is quadratic in the depth.
+ * The path of the entry at hand, below the root of the archive and without a leading slash. One growing
+ * buffer, because a path of its own for each of a deep tree's folders would take memory that is quadratic in
+ * the depth.
  */
 const SLASH = 0x2f
 const INITIAL_CAPACITY_BYTES = 4096

@@ -1,6 +1,7 @@
 /**
- * Reads the payload stream of a split archive at rising offsets. Many small files lie in one piece, so what is at hand is
- * given out without an effect (`view`), and only the next piece takes one. Going back is possible but opens a new stream.
+ * Reads the payload stream of a split archive at rising offsets. Many small files lie in one piece, so what
+ * is at hand is given out without an effect (`view`), and only the next piece takes one. Going back is
+ * possible but opens a new stream.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -1,9 +1,9 @@
 /**
  * Makes new names in an open directory and decides what becomes of something that has the name already.
  *
- * "never" leaves it as it is; "always" removes it first, unless it is a directory; "newer" does so only when the archive's
- * is of a later time. Nothing is ever written into a file that was there before, and existing directories are entered,
- * never replaced. A symbolic link is not a directory, wherever it leads.
+ * "never" leaves it as it is; "always" removes it first, unless it is a directory; "newer" does so only when
+ * the archive's is of a later time. Nothing is ever written into a file that was there before, and existing
+ * directories are entered, never replaced. A symbolic link is not a directory, wherever it leads.
  */
 import type { FileMetadata } from "../../model/FileMetadata.ts"
 import { kindOfMode } from "../../model/FileMetadata.ts"
@@ -11,6 +11,7 @@ import { linkAt, makeDirectoryAt, openAt, type PosixStat, statAt, unlinkAt } fro
 import { errnoOf } from "./ExtractError.ts"
 import { CREATE_FILE, OPEN_DIRECTORY } from "./OpenFlags.ts"
 import type { Report } from "./Report.ts"
+import { deviceOf } from "./RestoredFiles.ts"
 
 export type Overwrite = "never" | "always" | "newer"
 
@@ -72,7 +73,7 @@ export class Placement {
     const isMade = this.other(parentFd, name, from.stat, () => linkAt(from.fd, from.name, parentFd, name))
     if (!isMade) return false
     const made = statAt(parentFd, name)
-    if (made.inode === from.stat.inode && made.deviceMinor === from.stat.deviceMinor) return true
+    if (made.inode === from.stat.inode && deviceOf(made) === deviceOf(from.stat)) return true
     // Somebody put another file in the target's place a moment ago; theirs is none of ours.
     unlinkAt(parentFd, name)
     this.#report.warn("hardlink", "the file it is another name of was replaced meanwhile")

@@ -1,6 +1,6 @@
 /**
- * What a restore has to tell: counts of what was restored, a warning for every entry that could not be, and one for
- * every kind of metadata that the system refused, with a count, however many files it concerns.
+ * What a restore has to tell: counts of what was restored, a warning for every entry that could not be, and
+ * one for every kind of metadata that the system refused, with a count, however many files it concerns.
  */
 import { displayPath, errnoOf, explainErrno, ExtractError, reasonOfErrno } from "./ExtractError.ts"
 import type { PathBuffer } from "./PathBuffer.ts"
@@ -109,7 +109,9 @@ export class Report {
     this.warn("failed", explainErrno(code))
   }
 
-  /** Counts metadata that was not accepted. No space for an attribute is no reason to stop, a broken disk is. */
+  /**
+   * Counts metadata that was not accepted. No space for an attribute is no reason to stop, a broken disk is.
+   */
   refused(kind: RefusalKind, error: unknown): void {
     const code = errnoOf(error)
     if (code === undefined) throw error
@@ -122,7 +124,9 @@ export class Report {
     this.#refusals.set(kind, refusal)
   }
 
-  /** What ends the restore at the entry at hand; errors that are no failed system calls stay what they are. */
+  /**
+   * What ends the restore at the entry at hand; errors that are no failed system calls stay what they are.
+   */
   fatal(error: unknown): unknown {
     const code = errnoOf(error)
     if (code === undefined) return error

@@ -1,6 +1,6 @@
 /**
- * Where the regular files of this run are, for the hard links to them that come later: by the offset of their entry in
- * the archive, which is what a hard link speaks of. Packed, as there may be millions.
+ * Where the regular files of this run are, for the hard links to them that come later: by the offset of their
+ * entry in the archive, which is what a hard link speaks of. Packed, as there may be millions.
  *
  * Nothing but a file that this run made is ever handed out: its device and inode are kept and compared.
  */
@@ -66,7 +66,10 @@ export class RestoredFiles {
     this.#late.set(fileOffset, { directory, name, device: deviceOf(stat), inode: stat.inode })
   }
 
-  /** Calls `use` with the folder of that file, open, and the name it has there; undefined when it is not to be had. */
+  /**
+   * Calls `use` with the folder of that file, open, and the name it has there; undefined when it is not to be
+   * had.
+   */
   locate<A>(
     targetFd: number,
     fileOffset: number,

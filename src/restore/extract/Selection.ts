@@ -1,7 +1,7 @@
 /**
- * Which entries a restore wants. Without includes everything is wanted; with them, what one of them matches and what
- * lies below it. An exclude takes an entry out with all that lies below it. In both lists the last pattern that matches
- * decides, and one with a leading `!` takes back what those before it say.
+ * Which entries a restore wants. Without includes everything is wanted; with them, what one of them matches
+ * and what lies below it. An exclude takes an entry out with all that lies below it. In both lists the last
+ * pattern that matches decides, and one with a leading `!` takes back what those before it say.
  */
 import { match, type PathPattern } from "../../model/PathPattern.ts"
 

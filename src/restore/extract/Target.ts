@@ -1,5 +1,6 @@
 /**
- * The folder that a restore goes to: made if it is missing, open for the whole time, and known to take files.
+ * The folder that a restore goes to: made if it is missing (then only its owner may enter it until it gets
+ * other metadata), open for the whole time, and known to take files.
  */
 import { accessSync, closeSync, constants, mkdirSync, opendirSync } from "node:fs"
 import { dirname } from "node:path"

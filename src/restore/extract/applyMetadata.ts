@@ -1,10 +1,12 @@
 /**
- * Gives a restored thing its metadata, in the order in which nothing undoes what was set before: owner (takes setuid
- * bits and capabilities away), extended attributes (while the owner may still write), mode, access control lists (their
- * mask is part of the mode), capabilities, quota project, times, and last the flags, after which nothing can be changed.
+ * Gives a restored thing its metadata, in the order in which nothing undoes what was set before: owner (takes
+ * setuid bits and capabilities away), extended attributes (while the owner may still write), mode, access
+ * control lists (their mask is part of the mode), capabilities, quota project, times, and last the flags,
+ * after which nothing can be changed.
  *
- * Whatever the system refuses is counted in the report and the rest is set all the same, with one exception: where the
- * owner is not the archive's, setuid and setgid bits are dropped, as they would lend the rights of somebody else.
+ * Whatever the system refuses is counted in the report and the rest is set all the same, with one exception:
+ * where the owner is not the archive's, setuid and setgid bits are dropped, as they would lend the rights of
+ * somebody else.
  */
 import { chmodSync, closeSync } from "node:fs"
 import type { FileMetadata } from "../../model/FileMetadata.ts"
@@ -97,14 +99,24 @@ const applyQuotaProject = (fd: number, { quotaProjectId }: FileMetadata, report:
   })
 }
 
+const setFlags = (fd: number, flags: number): void => {
+  const wanted = inodeFlagsOf(flags)
+  if (wanted === 0) throw new Posix.PosixError({ syscall: "ioctl", code: "EOPNOTSUPP" })
+  Posix.setInodeFlags(fd, (Posix.getInodeFlags(fd) & ~KNOWN_INODE_FLAGS) | wanted)
+}
+
 /** Sets the flags of the archive; those that the archive does not know stay as they are. */
 export const applyFlags = (fd: number, flags: number, report: Report): void => {
-  if (flags === 0) return
-  attempt(report, "flags", () => {
-    const wanted = inodeFlagsOf(flags)
-    if (wanted === 0) throw new Posix.PosixError({ syscall: "ioctl", code: "EOPNOTSUPP" })
-    Posix.setInodeFlags(fd, (Posix.getInodeFlags(fd) & ~KNOWN_INODE_FLAGS) | wanted)
-  })
+  if (flags !== 0) attempt(report, "flags", () => setFlags(fd, flags))
+}
+
+/** The same before there is content. A refusal is no news yet: `applyFlags` will meet it again. */
+export const applyEarlyFlags = (fd: number, flags: number): void => {
+  try {
+    setFlags(fd, flags)
+  } catch (error) {
+    if (!(error instanceof Posix.PosixError)) throw error
+  }
 }
 
 /** Everything but the flags, for an open file or directory that `found` describes. */
@@ -145,7 +157,10 @@ export const applyToName = (
   })
 }
 
-/** There is no chmod that leaves links alone, so the node itself is pinned first and then named by its descriptor. */
+/**
+ * There is no chmod that leaves links alone, so the node itself is pinned first and then named by its
+ * descriptor.
+ */
 const changeModeOfNode = (
   directoryFd: number,
   name: Uint8Array,

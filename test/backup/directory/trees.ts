@@ -2,7 +2,7 @@
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
-import { constants, closeSync, mkdirSync, mkdtempSync, openSync, writeFileSync } from "node:fs"
+import { constants, closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { SourceError } from "../../../src/backup/ByteSource.ts"
@@ -34,6 +34,8 @@ export const write = (root: string, files: Record<string, string>): void => {
     writeFileSync(join(root, path), content)
   }
 }
+
+export const countDescriptors = (): number => readdirSync("/proc/self/fd").length
 
 export const withDescriptor = <A>(path: string, use: (fd: number) => A): A => {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)

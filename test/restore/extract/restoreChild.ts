@@ -1,6 +1,6 @@
 /**
- * Restores an archive in a process of its own, which may belong to somebody else or live on another file system:
- * node restoreChild.ts ARCHIVE TARGET [UID]. Prints what came of it as JSON.
+ * Restores an archive in a process of its own, which may belong to somebody else or live on another file
+ * system: node restoreChild.ts ARCHIVE TARGET [UID]. Prints what came of it as JSON.
  */
 import { readFileSync } from "node:fs"
 import * as Effect from "effect/Effect"
