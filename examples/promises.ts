@@ -1,21 +1,47 @@
-/** The Promise facade: everything without Effect. */
-import { createDatastore } from "granary/promises"
-import { mkdtemp, rm, writeFile, mkdir } from "node:fs/promises"
+/**
+ * Granary without Effect: a datastore whose methods give promises and async iterables, and can be stopped by a signal.
+ */
+import { createDatastore, StoreError } from "granary/promises"
+import { mkdtempDisposable } from "node:fs/promises"
+import { tmpdir } from "node:os"
 import * as path from "node:path"
-const folder = await mkdtemp("/tmp/granary-example-")
-await mkdir(folder+"/src"); await writeFile(folder+"/src/a.txt","hello")
-{
-  await using ds = await createDatastore(path.join(folder,"store"))
-  console.time("b")
-  const r = await ds.backup({"root.pxar": folder+"/src","app.conf": new TextEncoder().encode("x=1"), "disk.img": (async function*(){ for(let i=0;i<3;i++) yield new Uint8Array(3_000_000).fill(i)})()},{group:"host/a",onProgress:(e)=>{}})
-  console.timeEnd("b")
-  console.log(r)
-  for await (const s of ds.snapshots()) console.log(s)
-  for await (const s of ds.list("host/a","root.pxar")) console.log(s)
-  for await (const s of ds.readFile("host/a","root.pxar","a.txt")) console.log(Buffer.from(s).toString())
-  console.log(await ds.restore("host/a","root.pxar",folder+"/out"))
-  console.log(await ds.verify())
-  await ds.restore("host/a","nothing.pxar",folder+"/out").catch(e=>console.log(e))
-  await ds.forget(r.snapshot)
+
+const source = path.resolve(import.meta.dirname, "../src")
+
+await using folder = await mkdtempDisposable(path.join(tmpdir(), "granary-example-"))
+await using datastore = await createDatastore(path.join(folder.path, "store"))
+
+const { snapshot, newBytes, storedBytes } = await datastore.backup(
+  { "root.pxar": source, "settings.conf": new TextEncoder().encode("color = green\n") },
+  {
+    group: "host/laptop",
+    signal: AbortSignal.timeout(60_000),
+    onProgress: (event) => {
+      if (event.type === "warning") console.warn(`${event.subject}: ${event.message}`)
+    }
+  }
+)
+console.log(`${snapshot}: ${newBytes} bytes new, ${storedBytes} stored`)
+
+for await (const { name, archives } of datastore.snapshots()) {
+  console.log(name, archives.map((archive) => archive.name).join(" "))
 }
-await rm(folder,{recursive:true})
+
+for await (const entry of datastore.list(snapshot, "root.pxar", "model")) {
+  console.log(`  ${entry.kind.padEnd(9)} ${String(entry.sizeBytes).padStart(6)} ${entry.path}`)
+}
+
+const decoder = new TextDecoder()
+for await (const bytes of datastore.readArchive(snapshot, "settings.conf")) console.log(decoder.decode(bytes))
+
+const restored = await datastore.restore("host/laptop", "root.pxar", path.join(folder.path, "restored"))
+console.log(`${restored.files} files restored, ${restored.warnings} warnings`)
+
+const { isSound, chunks } = await datastore.verify()
+console.log(`${chunks} chunks are ${isSound ? "sound" : "damaged"}`)
+
+await datastore.forget(snapshot)
+await datastore.files(snapshot).catch((error: unknown) => {
+  if (!(error instanceof StoreError)) throw error
+  console.log(`${error.reason}: ${error.message}`)
+})

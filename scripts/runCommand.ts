@@ -1,11 +1,18 @@
 /**
- * runCommand: how the scripts of this folder call other programs: by the names of this repository's own tools first, loud,
- * and with the end of the script when one of them fails.
+ * runCommand: how the scripts of this folder call other programs: by the names of this repository's own tools first,
+ * loud, and with the end of the script when one of them fails.
  */
 import { execFileSync } from "node:child_process"
+import { existsSync } from "node:fs"
+import { tmpdir } from "node:os"
 import * as path from "node:path"
 
 export const root = path.resolve(import.meta.dirname, "..")
+
+const memory = "/dev/shm"
+
+/** A new datastore has 65,536 folders: in memory they cost next to nothing. */
+export const quickTemporaryFolder = existsSync(memory) ? memory : tmpdir()
 
 const ownTools = path.join(root, "node_modules/.bin")
 

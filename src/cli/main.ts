@@ -4,22 +4,43 @@
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { Progress } from "../platform/Progress.ts"
 import { backup } from "./commands/Backup.ts"
+import { cat } from "./commands/Cat.ts"
 import { demo } from "./commands/Demo.ts"
+import { diff } from "./commands/Diff.ts"
+import { files } from "./commands/Files.ts"
+import { find } from "./commands/Find.ts"
+import { forget } from "./commands/Forget.ts"
+import { groups } from "./commands/Groups.ts"
 import { init } from "./commands/Init.ts"
+import { inspect } from "./commands/Inspect.ts"
+import { key } from "./commands/Key.ts"
+import { ls } from "./commands/Ls.ts"
+import { namespaces } from "./commands/Namespaces.ts"
+import { notes } from "./commands/Notes.ts"
+import { protect, unprotect } from "./commands/Protect.ts"
 import { restore } from "./commands/Restore.ts"
+import { snapshots } from "./commands/Snapshots.ts"
 import { verify } from "./commands/Verify.ts"
-import { describe, ExitStatus, exitCodes, render } from "./Failure.ts"
+import { describe, type Described, ExitStatus, exitCodes, render } from "./Failure.ts"
 import * as ProgressBar from "./ProgressBar.ts"
 import { root } from "./Root.ts"
 import { version } from "./version.ts"
 
-export const granary = root.pipe(Command.withSubcommands([init, backup, restore, verify, demo]))
+export const granary = root.pipe(
+  Command.withSubcommands([
+    { group: "Back up and restore", commands: [init, backup, restore, verify, demo] },
+    { group: "Look inside", commands: [snapshots, groups, namespaces, files, ls, cat, find, diff] },
+    { group: "Care for snapshots", commands: [forget, protect, unprotect, notes] },
+    { group: "Tools", commands: [inspect, key] }
+  ])
+)
 
 /** Read before the command line is parsed, so that also its errors come in the right form. */
 const outputOf = (args: ReadonlyArray<string>): "text" | "json" => {
@@ -31,6 +52,24 @@ const standardError = (text: string): void => {
   process.stderr.write(text)
 }
 
+/** What is wrong with a command line; undefined when only help was wanted. */
+const describeInvocation = (error: CliError.CliError): Described | undefined => {
+  if (error._tag !== "ShowHelp") return { ...describe(error), exitCode: exitCodes.usage }
+  const [first] = error.errors
+  if (first === undefined) return undefined
+  const message = first.message
+    .replace(/\s+Did you mean this\?\s+/, "; did you mean: ")
+    .replaceAll(/\n\s+/g, ", ")
+  const hint = `see: ${error.commandPath.join(" ")} --help`
+  return { tag: first._tag, message, hint, exitCode: exitCodes.usage }
+}
+
+/** Help goes out as it is; a wrong command line gets one line like any other error, not a page of help. */
+const presenter = Effect.map(CliOutput.Presenter, (original) => ({
+  present: (event: CliOutput.Presenter.Event) =>
+    event._tag === "InvalidInvocation" ? Effect.void : original.present(event)
+}))
+
 /** Exit code of a failed run; says what went wrong. */
 const reportFailure = (cause: Cause.Cause<unknown>, output: "text" | "json"): number => {
   if (Cause.hasInterruptsOnly(cause)) {
@@ -38,11 +77,8 @@ const reportFailure = (cause: Cause.Cause<unknown>, output: "text" | "json"): nu
     return exitCodes.interrupted
   }
   const error = Cause.squash(cause)
-  if (CliError.isCliError(error)) {
-    if (error._tag === "ShowHelp" && error.errors.length === 0) return exitCodes.done
-    return exitCodes.usage
-  }
-  const described = describe(error)
+  const described = CliError.isCliError(error) ? describeInvocation(error) : describe(error)
+  if (described === undefined) return exitCodes.done
   standardError(`${render(described, output)}\n`)
   if (described.tag === "Unexpected" && process.env["GRANARY_DEBUG"] !== undefined)
     standardError(`${Cause.pretty(cause)}\n`)
@@ -60,6 +96,7 @@ export const run = (args: ReadonlyArray<string>): Effect.Effect<number> => {
     write: standardError
   })
   const command = Command.runWith(granary, { version })(args).pipe(
+    Effect.provideServiceEffect(CliOutput.Presenter, presenter),
     Effect.provideService(Progress, display.report),
     Effect.provideService(ExitStatus, status),
     Effect.provide(NodeServices.layer)

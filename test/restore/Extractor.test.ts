@@ -228,8 +228,13 @@ describe("metadata", () => {
       const builder = new ArchiveBuilder()
       builder.file("f", "x", { mode: MODE_TYPE.file | 0o640 })
       builder.directory("d", (d) => void d.file("g", "x"))
+      builder.encoder.addFifo(
+        bytesOf("p"),
+        makeFileMetadata({ ...fileMetadata(), mode: MODE_TYPE.fifo | 0o640 })
+      )
       await restore(builder.finish(), target)
-      for (const name of ["f", "d", "d/g"]) {
+      assert.strictEqual(statOf(join(target, "p")).mode & 0o7777, 0o640)
+      for (const name of ["f", "d", "d/g", "p"]) {
         assert.isUndefined(xattrOf(join(target, name), "system.posix_acl_access"), name)
       }
       assert.isUndefined(xattrOf(join(target, "d"), "system.posix_acl_default"))

@@ -53,7 +53,7 @@ const toText = (infos: ReadonlyArray<Listing.SnapshotInfo>): string => {
   const rows = infos.map((info) => [
     Snapshot.format(info.snapshot),
     localTime(info.snapshot.time),
-    info.sizeBytes === undefined ? "-" : Format.bytes(info.sizeBytes),
+    info.sizeBytes === undefined ? "" : Format.bytes(info.sizeBytes),
     info.owner ?? "-",
     remarks(info),
     Format.name(info.comment ?? "")

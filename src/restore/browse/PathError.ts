@@ -34,4 +34,4 @@ export class PathError extends Data.TaggedError("PathError")<{
 const decoder = new TextDecoder()
 
 export const pathError = (reason: PathReason, archive: string, path: Uint8Array): PathError =>
-  new PathError({ reason, archive, path: `/${decoder.decode(path)}` })
+  new PathError({ reason, archive, path: `/${decoder.decode(path).replace(/^\/+/, "")}` })

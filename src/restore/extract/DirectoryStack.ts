@@ -137,7 +137,7 @@ export class DirectoryStack {
     try {
       this.#reopenParent(made.fd)
       if (!made.getsMetadata) return
-      if (made.hasDefaultAcl || (!made.isNew && hasXattr(made.fd, ACCESS_XATTR))) this.#clearAcls(made.fd)
+      if (!made.isNew && (made.hasDefaultAcl || hasXattr(made.fd, ACCESS_XATTR))) this.#clearAcls(made.fd)
       applyToDescriptor(made.fd, directory.metadata, made.found, report)
       applyFlags(made.fd, directory.metadata.flags, report)
     } finally {
@@ -161,7 +161,7 @@ export class DirectoryStack {
   #claimIn(directory: OpenDirectory, name: Uint8Array): boolean {
     const key = Buffer.from(name.buffer, name.byteOffset, name.length).toString("latin1")
     const { size } = directory.names
-    if (directory.names.add(key).size >= size) return true
+    if (directory.names.add(key).size > size) return true
     this.#options.report.warn("duplicate", "a second entry of this name, which was left out")
     return false
   }

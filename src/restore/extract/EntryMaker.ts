@@ -184,14 +184,17 @@ export class EntryMaker {
     if (directory === undefined) return
     this.#attempt(() => {
       if (!placement.other(directory.fd, name, metadata, () => make(directory.fd))) return
+      if (kind === "special" && directory.hasDefaultAcl) {
+        this.#clearInheritedAcl(Posix.childPath(directory.fd, name))
+      }
       applyToName(directory.fd, name, kind, metadata, report)
       report.count(kind === "symlink" ? "symlinks" : "specials")
     })
   }
 
-  #clearInheritedAcl(fd: number): void {
+  #clearInheritedAcl(place: Posix.XattrPlace): void {
     try {
-      clearAcls(fd, "file")
+      clearAcls(place, "file")
     } catch (error) {
       this.#options.report.refused("access control list", error)
     }

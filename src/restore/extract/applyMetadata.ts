@@ -69,9 +69,9 @@ const allowedMode = (metadata: FileMetadata, isOwner: boolean): number =>
   metadata.mode & (isOwner ? PERMISSION_BITS : PERMISSION_BITS & ~SET_ID_BITS)
 
 /** Takes away the lists that a new file or directory inherits from a default list of its parent. */
-export const clearAcls = (fd: number, kind: "file" | "directory"): void => {
-  Posix.setXattr(fd, ACCESS_XATTR, NO_ACL)
-  if (kind === "directory") Posix.setXattr(fd, DEFAULT_XATTR, NO_ACL)
+export const clearAcls = (place: Posix.XattrPlace, kind: "file" | "directory"): void => {
+  Posix.setXattr(place, ACCESS_XATTR, NO_ACL)
+  if (kind === "directory") Posix.setXattr(place, DEFAULT_XATTR, NO_ACL)
 }
 
 const applyAcls = (fd: number, metadata: FileMetadata, report: Report): void => {
