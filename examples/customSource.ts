@@ -21,6 +21,9 @@ const dump = (name: string) =>
     Stream.map(
       (id) => `INSERT INTO people VALUES (${id}, '${id === 1000 ? name : hash("sha1", `${id}`)}');\n`
     ),
+    // A thousand rows at a time: a stream costs something for each of its elements.
+    Stream.grouped(1000),
+    Stream.map((rows) => rows.join("")),
     Stream.encodeText
   )
 

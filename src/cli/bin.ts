@@ -1,9 +1,18 @@
 #!/usr/bin/env node
-/** The program `granary`. The first interrupt stops the work cleanly, the second one at once. */
-import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import { exitCodes } from "./Failure.ts"
-import { run } from "./main.ts"
+/**
+ * The program `granary`. The first interrupt stops the work cleanly, the second one at once.
+ *
+ * Code that was compiled once is kept by Node for the next start, so everything else is imported after that is set up.
+ */
+import { enableCompileCache } from "node:module"
+
+enableCompileCache()
+const [Effect, Fiber, { exitCodes }, { run }] = await Promise.all([
+  import("effect/Effect"),
+  import("effect/Fiber"),
+  import("./Failure.ts"),
+  import("./main.ts")
+])
 
 const fiber = Effect.runFork(run(process.argv.slice(2)))
 

@@ -67,7 +67,8 @@ export class BlockQueue {
 
   /** Leaves out the next `count` bytes, which will not be pushed; everything that was pushed must have been taken. */
   passBy(count: number): void {
-    if (this.#availableBytes > 0) throw new Error(`${this.#availableBytes} bytes come before what is left out`)
+    if (this.#availableBytes > 0)
+      throw new Error(`${this.#availableBytes} bytes come before what is left out`)
     this.#position += count
   }
 
