@@ -72,7 +72,8 @@ const makePrograms = (
   argv: Measurement.Command["argv"],
   workFolder: string
 ): ReadonlyArray<Program.Program> => {
-  const version = execFileSync(argv[0], [...argv.slice(1), "--version"], { encoding: "utf8" }).trim()
+  const printed = execFileSync(argv[0], [...argv.slice(1), "--version"], { encoding: "utf8" })
+  const version = /\d+\.\d+\.\S+/.exec(printed)?.[0] ?? printed.trim()
   const keyFile = path.join(workFolder, "key.json")
   const raw = Buffer.alloc(32, "benchmark")
   writeFileSync(keyFile, KeyFile.encode(KeyFile.create({ raw, created: 0, kdf: "none" })), { mode: 0o600 })

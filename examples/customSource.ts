@@ -1,6 +1,7 @@
 /**
- * Backs up bytes that come from anywhere: here a generated database dump, as a stream of lines that never exists as a
- * whole. In the second dump a row near the beginning has changed and grown; the chunks behind it are known all the same.
+ * Backs up bytes that come from anywhere: here a generated database dump, as a stream of lines that never
+ * exists as a whole. In the second dump a row near the beginning has changed and grown; the chunks behind it
+ * are known all the same.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Stream } from "effect"

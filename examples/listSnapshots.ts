@@ -1,6 +1,6 @@
 /**
- * Lists the snapshots of a datastore as a stream: manifests are read while the listing runs, a few at a time, so it costs
- * the same memory for ten snapshots as for a hundred thousand.
+ * Lists the snapshots of a datastore as a stream: manifests are read while the listing runs, a few at a time,
+ * so it costs the same memory for ten snapshots as for a hundred thousand.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect, Stream } from "effect"

@@ -1,6 +1,6 @@
 /**
- * Restores one file out of a snapshot: its archive is opened, the path looked up, and the content streamed to where it is
- * wanted. Only the chunks that hold the directory entries on the way and the file itself are read.
+ * Restores one file out of a snapshot: its archive is opened, the path looked up, and the content streamed to
+ * where it is wanted. Only the chunks that hold the directory entries on the way and the file itself are read.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeSink from "@effect/platform-node/NodeSink"
@@ -10,6 +10,7 @@ import * as ArchiveName from "granary/model/ArchiveName"
 import * as AuthId from "granary/model/AuthId"
 import * as BackupGroup from "granary/model/BackupGroup"
 import * as Namespace from "granary/model/Namespace"
+import * as Files from "granary/platform/Files"
 import * as ArchiveTree from "granary/restore/ArchiveTree"
 import * as SnapshotReader from "granary/restore/SnapshotReader"
 import { createWriteStream } from "node:fs"
@@ -32,7 +33,7 @@ const program = Effect.gen(function* () {
   const target = path.join(yield* temporaryFolder, "Encoder.ts")
   const sink = NodeSink.fromWritable({
     evaluate: () => createWriteStream(target),
-    onError: (error) => new Error(`cannot write ${target}`, { cause: error })
+    onError: (error) => Files.fromErrno("write", target, error)
   })
   yield* Stream.run(tree.read(file), sink)
   yield* Console.log(`restored ${Buffer.from(file.path)} to ${target}`)

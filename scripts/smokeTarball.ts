@@ -1,6 +1,6 @@
 /**
- * Tries the package as users get it: packs it, installs the tarball into an empty folder, imports every export, compiles
- * a small program against its types, and runs the command line.
+ * Tries the package as users get it: packs it, installs the tarball into an empty folder, imports every export,
+ * compiles a small program against its types, and runs the command line.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"

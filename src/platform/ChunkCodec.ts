@@ -19,7 +19,7 @@ import * as Layer from "effect/Layer"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
 import type { Digest } from "../model/Digest.ts"
-import { checkBlob, decodeChunk, largestBlobBytes } from "./chunkContent.ts"
+import { checkBlob, decodeChunk, largestBlobBytes, type Verdict } from "./chunkContent.ts"
 import { Files, type FilesError } from "./Files.ts"
 
 export interface StageRequest {
@@ -51,18 +51,6 @@ export interface CheckRequest {
   readonly sizeBytes: number | undefined
   readonly crypt: CryptConfig | undefined
 }
-
-export type Verdict =
-  | {
-      readonly state: "good"
-      readonly kind: DataBlob.BlobKind
-      readonly encodedSizeBytes: number
-      /** False when the checksum is all that could be looked at: the chunk is encrypted with a key not given. */
-      readonly isProven: boolean
-    }
-  | { readonly state: "missing" }
-  | { readonly state: "corrupt"; readonly detail: string }
-  | { readonly state: "unreadable"; readonly detail: string }
 
 /** A chunk that is there but cannot be used. */
 export class ChunkError extends Data.TaggedError("ChunkError")<{

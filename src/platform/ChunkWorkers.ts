@@ -5,7 +5,8 @@
  * Data in shared memory crosses without a copy; any other bytes are copied once.
  */
 import { Worker } from "node:worker_threads"
-import type { Staged, Verdict } from "./ChunkCodec.ts"
+import type { Staged } from "./ChunkCodec.ts"
+import type { Verdict } from "./chunkContent.ts"
 import type { Loaded } from "./chunkTasks.ts"
 import type { Digest } from "../model/Digest.ts"
 import type { FilesReason } from "./Files.ts"

@@ -7,7 +7,6 @@ import * as DataBlob from "../format/DataBlob.ts"
 import { FormatError } from "../format/FormatError.ts"
 import * as Digest from "../model/Digest.ts"
 import { hash } from "node:crypto"
-import type { Verdict } from "./ChunkCodec.ts"
 
 /** No blob file is larger. */
 export const largestBlobBytes = DataBlob.encodedSizeMax(DataBlob.dataSizeMaxBytes)
@@ -22,6 +21,19 @@ export interface Unusable {
   readonly reason: "Corrupt" | "KeyNeeded"
   readonly detail: string
 }
+
+/** What became of looking at a chunk's file. Only `corrupt` condemns it. */
+export type Verdict =
+  | {
+      readonly state: "good"
+      readonly kind: DataBlob.BlobKind
+      readonly encodedSizeBytes: number
+      /** False when the checksum is all that could be looked at: the chunk is encrypted with a key not given. */
+      readonly isProven: boolean
+    }
+  | { readonly state: "missing" }
+  | { readonly state: "corrupt"; readonly detail: string }
+  | { readonly state: "unreadable"; readonly detail: string }
 
 export const digestOf = (data: Uint8Array, crypt: CryptConfig | undefined): Digest.Digest =>
   crypt === undefined ? Digest.parse(hash("sha256", data, "hex")) : crypt.chunkDigest(data)

@@ -5,7 +5,7 @@
 import * as fs from "node:fs"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
-import type { Staged, Verdict } from "./ChunkCodec.ts"
+import type { Staged } from "./ChunkCodec.ts"
 import {
   checkBlob,
   contentFault,
@@ -13,7 +13,8 @@ import {
   type ExpectedChunk,
   kindOf,
   largestBlobBytes,
-  type Unusable
+  type Unusable,
+  type Verdict
 } from "./chunkContent.ts"
 import { fromErrno, FilesError } from "./Files.ts"
 import { crc32 } from "node:zlib"

@@ -1,6 +1,6 @@
 /**
- * PromiseDatastore: an open datastore for programs that do not use Effect. Names are strings, results plain values, long
- * listings and contents async iterables; every call can be stopped by an `AbortSignal`.
+ * PromiseDatastore: an open datastore for programs that do not use Effect. Names are strings, results plain
+ * values, long listings and contents async iterables; every call can be stopped by an `AbortSignal`.
  *
  * It has the datastore's locks and worker threads until it is closed; `await using` does that by itself.
  */

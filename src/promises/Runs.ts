@@ -1,8 +1,9 @@
 /**
  * Runs: carries effects out as promises and async iterables, on the one runtime of an opened datastore.
  *
- * A promise rejects with the typed error itself, or with the reason of the signal that stopped it. Closing stops what is
- * under way, waits until it has cleaned up, and only then lets the datastore go; afterwards every call rejects.
+ * A promise rejects with the typed error itself, or with the reason of the signal that stopped it. Closing
+ * stops what is under way, waits until it has cleaned up, and only then lets the datastore go; afterwards every
+ * call rejects.
  */
 import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"

@@ -11,7 +11,7 @@ import { closeSync, readdirSync, readSync } from "node:fs"
 import { type FileKind, kindOfMode } from "../model/FileMetadata.ts"
 import * as Posix from "../platform/Posix.ts"
 import { displayPath } from "./extract/ExtractError.ts"
-import { KNOWN_INODE_FLAGS } from "./extract/InodeFlags.ts"
+import { knownInodeFlags } from "../model/InodeFlags.ts"
 import { OPEN_DIRECTORY, OPEN_FILE, OPEN_TARGET } from "./extract/OpenFlags.ts"
 
 export type Aspect =
@@ -239,7 +239,7 @@ function* compareOpened(leftFd: number, rightFd: number): Generator<Found> {
 
 const flagsOf = (fd: number): number => {
   try {
-    return Posix.getInodeFlags(fd) & KNOWN_INODE_FLAGS
+    return Posix.getInodeFlags(fd) & knownInodeFlags
   } catch (error) {
     if (error instanceof Posix.PosixError) return 0
     throw error

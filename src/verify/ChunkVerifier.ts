@@ -12,7 +12,7 @@ import * as DataBlob from "../format/DataBlob.ts"
 import type { CryptMode } from "../model/CryptMode.ts"
 import { DigestTable } from "../model/DigestTable.ts"
 import type { Digest } from "../model/Digest.ts"
-import type { Verdict } from "../platform/ChunkCodec.ts"
+import type { Verdict } from "../platform/chunkContent.ts"
 import type { ChunkStore, WantedChunk } from "../store/ChunkStore.ts"
 
 export interface ChunkVerifier {

@@ -1,5 +1,6 @@
 /** Datastore: making, opening, and forgetting snapshots. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as fs from "node:fs"
@@ -10,7 +11,7 @@ import * as Snapshot from "../../src/model/Snapshot.ts"
 import { manifestLockName } from "../../src/store/SnapshotFiles.ts"
 import type { StoreError } from "../../src/store/StoreError.ts"
 import type { FilesError } from "../../src/platform/Files.ts"
-import { scratchFolder } from "../platform/scratch.ts"
+import { scratchFolder, wideFolder } from "../platform/scratch.ts"
 import { type Operation } from "../store/HookedFiles.ts"
 import { hookedPlatform, platform } from "../store/stores.ts"
 import { copyOf, smallGoldenStore } from "./goldenStores.ts"
@@ -23,7 +24,7 @@ const reasonOf = <A, R>(effect: Effect.Effect<A, FilesError | StoreError, R>) =>
 describe("Datastore.create", () => {
   it.live("makes all chunk folders, with the permissions of Proxmox Backup Server", () =>
     Effect.gen(function* () {
-      const base = join(yield* scratchFolder, "store")
+      const base = join(yield* wideFolder, "store")
       const steps: Array<number> = []
       const layout = yield* Datastore.create(base, ({ done }) => Effect.sync(() => void steps.push(done)))
       assert.deepStrictEqual(fs.readdirSync(base).toSorted(), [".chunks", ".lock"])
@@ -58,21 +59,33 @@ describe("Datastore.create", () => {
 
   it.live("an interrupted creation leaves no datastore, and the next one clears it away", () =>
     Effect.gen(function* () {
-      const folder = yield* scratchFolder
+      const folder = yield* wideFolder
       fs.mkdirSync(join(folder, "lost+found"))
-      let steps = 0
-      const creating = yield* Effect.forkChild(
-        Datastore.create(folder, () => (++steps === 2 ? Effect.never : Effect.void))
-      )
-      while (steps < 2) yield* Effect.sleep(5)
-      yield* Fiber.interrupt(creating)
+      const remains = yield* interruptAfter(folder, 2)
+      assert.strictEqual(fs.readdirSync(join(folder, remains)).length, 4096)
       assert.strictEqual(yield* reasonOf(Datastore.open({ path: folder })), "NotADatastore")
-      const layout = yield* Datastore.create(folder)
-      assert.deepStrictEqual(fs.readdirSync(folder).toSorted(), [".chunks", ".lock", "lost+found"])
-      assert.strictEqual(fs.readdirSync(layout.chunks).length, 65_536)
+      const again = yield* interruptAfter(folder, 1)
+      assert.notStrictEqual(again, remains)
+      assert.strictEqual(fs.readdirSync(join(folder, again)).length, 2048)
     }).pipe(Effect.provide(platform))
   )
 })
+
+/** Interrupts a creation after so many steps, and answers the name of the one folder it left. */
+const interruptAfter = (folder: string, stepCount: number) =>
+  Effect.gen(function* () {
+    const reached = yield* Deferred.make<void>()
+    let steps = 0
+    const onProgress = () =>
+      ++steps === stepCount ? Effect.andThen(Deferred.succeed(reached, undefined), Effect.never) : Effect.void
+    const creating = yield* Effect.forkChild(Datastore.create(folder, onProgress))
+    yield* Deferred.await(reached)
+    yield* Fiber.interrupt(creating)
+    const [name = "", ...others] = fs.readdirSync(folder).filter((entry) => entry !== "lost+found")
+    assert.match(name, /^\.chunks\.tmp_/)
+    assert.deepStrictEqual(others, [])
+    return name
+  })
 
 describe("Datastore.open", () => {
   it.live("refuses what is no datastore, with a hint", () =>

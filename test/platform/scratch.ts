@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { chmodSync, lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
+import { chmodSync, existsSync, lstatSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
@@ -16,14 +16,22 @@ const makeWritable = (folder: string): void => {
   }
 }
 
+const folderIn = (parent: string): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(parent, "granary-test-"))),
+    (folder) =>
+      Effect.sync(() => {
+        makeWritable(folder)
+        rmSync(folder, { recursive: true, force: true })
+      })
+  )
+
 /** An empty folder of one's own. */
-export const scratchFolder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "granary-test-"))),
-  (folder) =>
-    Effect.sync(() => {
-      makeWritable(folder)
-      rmSync(folder, { recursive: true, force: true })
-    })
+export const scratchFolder: Effect.Effect<string, never, Scope.Scope> = folderIn(tmpdir())
+
+/** The same for very many entries: in memory where the system has a place for that, for disks take long over them. */
+export const wideFolder: Effect.Effect<string, never, Scope.Scope> = folderIn(
+  existsSync("/dev/shm") ? "/dev/shm" : tmpdir()
 )
 
 /** Names in a folder and below it, relative to it, sorted; folders end in a slash. */

@@ -13,7 +13,7 @@ import {
   makeFileMetadata
 } from "../../model/FileMetadata.ts"
 import * as Posix from "../../platform/Posix.ts"
-import { fileFlagsOfInode } from "./InodeFlags.ts"
+import { fileFlagsOfInode } from "../../model/InodeFlags.ts"
 import { parseAcl } from "./PosixAcl.ts"
 
 type Warn = (message: string) => void

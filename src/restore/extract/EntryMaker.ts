@@ -14,7 +14,7 @@ import { applyEarlyFlags, applyFlags, applyToDescriptor, applyToName, clearAcls 
 import type { DirectoryStack, ReadyDirectory } from "./DirectoryStack.ts"
 import { errnoOf } from "./ExtractError.ts"
 import { FileWriter } from "./FileWriter.ts"
-import { isBeforeContent, isFinal, withoutFinal } from "./InodeFlags.ts"
+import { isBeforeContent, isFinal, withoutFinal } from "../../model/InodeFlags.ts"
 import { OPEN_FILE } from "./OpenFlags.ts"
 import type { Placement } from "./Placement.ts"
 import type { Report } from "./Report.ts"

@@ -12,7 +12,7 @@ import { chmodSync, closeSync } from "node:fs"
 import type { FileMetadata } from "../../model/FileMetadata.ts"
 import * as Posix from "../../platform/Posix.ts"
 import { ACCESS_XATTR, accessAcl, DEFAULT_XATTR, defaultAcl, NO_ACL } from "./AclXattr.ts"
-import { inodeFlagsOf, KNOWN_INODE_FLAGS } from "./InodeFlags.ts"
+import { inodeFlagsOfFile, knownInodeFlags } from "../../model/InodeFlags.ts"
 import { OPEN_PATH } from "./OpenFlags.ts"
 import type { RefusalKind, Report } from "./Report.ts"
 
@@ -100,9 +100,9 @@ const applyQuotaProject = (fd: number, { quotaProjectId }: FileMetadata, report:
 }
 
 const setFlags = (fd: number, flags: number): void => {
-  const wanted = inodeFlagsOf(flags)
+  const wanted = inodeFlagsOfFile(flags)
   if (wanted === 0) throw new Posix.PosixError({ syscall: "ioctl", code: "EOPNOTSUPP" })
-  Posix.setInodeFlags(fd, (Posix.getInodeFlags(fd) & ~KNOWN_INODE_FLAGS) | wanted)
+  Posix.setInodeFlags(fd, (Posix.getInodeFlags(fd) & ~knownInodeFlags) | wanted)
 }
 
 /** Sets the flags of the archive; those that the archive does not know stay as they are. */

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { linesOf } from "../../../src/backup/directory/ExcludeFile.ts"
-import { fileFlagsOfInode } from "../../../src/backup/directory/InodeFlags.ts"
+import { fileFlagsOfInode } from "../../../src/model/InodeFlags.ts"
 import { PathBuffer } from "../../../src/backup/directory/PathBuffer.ts"
 import { parseAcl } from "../../../src/backup/directory/PosixAcl.ts"
 import { Warnings } from "../../../src/backup/directory/Warnings.ts"
