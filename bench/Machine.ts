@@ -1,5 +1,6 @@
 /**
- * Machine: the facts about the machine that a reader needs to make sense of figures. No names of hosts, users or folders.
+ * Machine: the facts about the machine that a reader needs to make sense of figures. No names of hosts, users
+ * or folders.
  */
 import { execFileSync } from "node:child_process"
 import * as os from "node:os"

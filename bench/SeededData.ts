@@ -1,6 +1,6 @@
 /**
- * SeededData: bytes that are the same on every machine: incompressible ones, text-like ones, and the numbers that decide
- * where they go.
+ * SeededData: bytes that are the same on every machine: incompressible ones, text-like ones, and the numbers
+ * that decide where they go.
  */
 import { createCipheriv, hash } from "node:crypto"
 

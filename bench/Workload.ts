@@ -1,6 +1,6 @@
 /**
- * Workload: data to back up, generated from a seed: one file of random data, a sparse image of a virtual machine, a tree
- * of many files. Each lies in a folder of its own.
+ * Workload: data to back up, generated from a seed: one file of random data, a sparse image of a virtual
+ * machine, a tree of many files. Each lies in a folder of its own.
  */
 import {
   closeSync,

@@ -1,9 +1,9 @@
 /**
  * Backup: a whole backup run: opens a session, stores every archive that was asked for, and finishes the snapshot.
  *
- * Directories become pxar archives: `legacy` is one stream with a catalog beside it; `data` and `metadata` split it into
- * metadata (`.mpxar`) and content (`.ppxar`), cut where files begin. Images become fixed indexes, streams whatever
- * their name says, small files blobs.
+ * Directories become pxar archives: `legacy` is one stream with a catalog beside it; `data` and `metadata`
+ * split it into metadata (`.mpxar`) and content (`.ppxar`), cut where files begin. Images become fixed indexes,
+ * streams whatever their name says, small files blobs.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

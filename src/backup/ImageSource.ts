@@ -1,8 +1,9 @@
 /**
  * ImageSource: a disk image, a block device or any other large file, read from its beginning, with its holes.
  *
- * Whole chunks that lie in a hole of a sparse file are told apart, so that nobody reads, cuts and hashes zeros. An image
- * is taken as it is: if it changes while it is read, the backup holds a mixture, as with every image backup.
+ * Whole chunks that lie in a hole of a sparse file are told apart, so that nobody reads, cuts and hashes zeros.
+ * An image is taken as it is: if it changes while it is read, the backup holds a mixture, as with every image
+ * backup.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

@@ -2,8 +2,9 @@
  * Ingest: the hot path of every backup. Takes the bytes of one archive, cuts them into chunks, hashes them, and hands
  * every chunk that is not known yet to be stored, while the next one is being filled.
  *
- * Bytes are read straight into a slot of shared memory, scanned and hashed there while they are hot in the cache, and
- * compressed and written from there by worker threads. The number of slots bounds memory and how far reading runs ahead.
+ * Bytes are read straight into a slot of shared memory, scanned and hashed there while they are hot in the
+ * cache, and compressed and written from there by worker threads. The number of slots bounds memory and how far
+ * reading runs ahead.
  *
  * Invariants: chunks are announced in the order of the archive; a slot is not touched between handing it over and its
  * release; `end` returns only when everything handed over is stored; the first failure stops all.

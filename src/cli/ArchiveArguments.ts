@@ -1,6 +1,6 @@
 /**
- * ArchiveArguments: what users type to say what is backed up: `NAME.pxar:DIRECTORY`, `NAME.img:IMAGE`, `NAME.conf:FILE`;
- * `-` is standard input.
+ * ArchiveArguments: what users type to say what is backed up: `NAME.pxar:DIRECTORY`, `NAME.img:IMAGE`,
+ * `NAME.conf:FILE`; `-` is standard input.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

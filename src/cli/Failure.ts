@@ -1,5 +1,6 @@
 /**
- * Failure: what goes wrong, as the user sees it: one line `error: WHAT: WHY (HINT)` or one JSON object, and an exit code.
+ * Failure: what goes wrong, as the user sees it: one line `error: WHAT: WHY (HINT)` or one JSON object, and an
+ * exit code.
  *
  * Exit codes: 0 done, 1 failed, 2 usage, 3 done with warnings, 130 interrupted.
  */

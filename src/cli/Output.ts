@@ -1,6 +1,6 @@
 /**
- * Output: results on standard output, as text or as one JSON document. Everything else (progress, warnings, errors) goes
- * to standard error.
+ * Output: results on standard output, as text or as one JSON document. Everything else (progress, warnings,
+ * errors) goes to standard error.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"

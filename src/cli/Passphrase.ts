@@ -2,7 +2,8 @@
  * Passphrase: where the passphrase of a key comes from: `--passphrase-file`, else `GRANARY_KEY_PASSPHRASE`, else the
  * person at the terminal, who types it without seeing it.
  *
- * Questions go to standard error and answers come from the terminal's own input, so standard output stays the command's.
+ * Questions go to standard error and answers come from the terminal's own input, so standard output stays the
+ * command's.
  */
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"

@@ -1,6 +1,6 @@
 /**
- * SnapshotArgument: how users name a snapshot: `host/laptop/2026-11-21T10:00:00Z`, or the newest finished one of a group
- * as `host/laptop/latest` or just `host/laptop`.
+ * SnapshotArgument: how users name a snapshot: `host/laptop/2026-11-21T10:00:00Z`, or the newest finished one
+ * of a group as `host/laptop/latest` or just `host/laptop`.
  */
 import * as Argument from "effect/cli/Argument"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 /**
- * main: the command tree, and how a run of it ends: errors become one line and an exit code, an interrupt stops the work
- * cleanly.
+ * main: the command tree, and how a run of it ends: errors become one line and an exit code, an interrupt stops
+ * the work cleanly.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as CliError from "effect/cli/CliError"

@@ -41,7 +41,9 @@ export class Datastore extends Context.Service<
     readonly locks: StoreLocks.StoreLocks["Service"]
     /** Makes everything written so far survive a power loss, as the sync level asks. */
     readonly flush: Effect.Effect<void, FilesError>
-    /** Removes a snapshot for good, under its locks; refuses a protected one. Its chunks stay until they are collected. */
+    /**
+     * Removes a snapshot for good, under its locks; refuses a protected one. Its chunks stay until they are collected.
+     */
     readonly forget: (
       namespace: Namespace,
       snapshot: Snapshot.Snapshot

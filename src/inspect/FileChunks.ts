@@ -1,6 +1,6 @@
 /**
- * FileChunks: where a file would be cut into chunks, and under which digests these would be stored. Reads the file once,
- * in constant memory: at most one chunk and one block are held.
+ * FileChunks: where a file would be cut into chunks, and under which digests these would be stored. Reads the
+ * file once, in constant memory: at most one chunk and one block are held.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

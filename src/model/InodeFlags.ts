@@ -1,7 +1,7 @@
 /**
- * The inode flags of Linux, as chattr(1) sets them (linux/fs.h, FS_*_FL), and the bits that archives keep of them. Flags
- * without a bit (such as "has extents") describe how a file system stores a file and are no part of a backup; the three
- * bits that only FAT knows have no inode flag.
+ * The inode flags of Linux, as chattr(1) sets them (linux/fs.h, FS_*_FL), and the bits that archives keep of
+ * them. Flags without a bit (such as "has extents") describe how a file system stores a file and are no part of
+ * a backup; the three bits that only FAT knows have no inode flag.
  */
 import { FileFlag } from "./FileMetadata.ts"
 

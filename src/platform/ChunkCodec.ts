@@ -5,12 +5,12 @@
  * (`NodeChunkCodec`), the calling fiber over any Files in tests and simulations (`layerInline`).
  *
  * Obligations of every implementation:
- * - `stage` writes a new file `temporaryPath` holding exactly the encoded blob of `data`; when it fails, or its fiber is
- *   interrupted, the file is gone or about to go, and `data` is not read any more.
- * - `load` answers the decoded bytes only when CRC and, if `digest` is given, digest and length are right. With a
- *   `target`, the bytes are a view of the target.
- * - `check` reads the whole file and never fails for what it finds: its verdict separates wrong content from a file that
- *   could not be read, for only the former condemns a chunk.
+ * - `stage` writes a new file `temporaryPath` holding exactly the encoded blob of `data`; when it fails, or its
+ *   fiber is interrupted, the file is gone or about to go, and `data` is not read any more.
+ * - `load` answers the decoded bytes only when CRC and, if `digest` is given, digest and length are right. With
+ *   a `target`, the bytes are a view of the target.
+ * - `check` reads the whole file and never fails for what it finds: its verdict separates wrong content from a
+ *   file that could not be read, for only the former condemns a chunk.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"

@@ -61,7 +61,10 @@ const entry = new URL(
   import.meta.url
 )
 
-/** A message would copy the whole buffer around a view, so bytes that are not shared are copied here and handed over. */
+const entry = new URL(
+  import.meta.url.endsWith(".ts") ? "./chunkWorker.ts" : "./chunkWorker.js",
+  import.meta.url
+)
 const crossing = (task: Task): { readonly sent: Task; readonly transfer: Array<ArrayBuffer> } => {
   if (task.kind !== "stage" || isShared(task.request.data)) return { sent: task, transfer: [] }
   const data = new Uint8Array(task.request.data)

@@ -1,6 +1,7 @@
 /**
- * FileLocks by open-file-description locks (fs-native-extensions): they belong to the descriptor, not to the process, so
- * two holders of one process exclude each other too, and closing an unrelated descriptor drops nothing.
+ * FileLocks by open-file-description locks (fs-native-extensions): they belong to the descriptor, not to the
+ * process, so two holders of one process exclude each other too, and closing an unrelated descriptor drops
+ * nothing.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -1,6 +1,6 @@
 /**
- * A few large buffers in shared memory that chunks pass through: filled on one thread, read by another, then used again.
- * Their number bounds both the memory of a job and how far it runs ahead.
+ * A few large buffers in shared memory that chunks pass through: filled on one thread, read by another, then
+ * used again. Their number bounds both the memory of a job and how far it runs ahead.
  *
  * A slot belongs to whoever acquired it until it is released; slots are handed out first come, first served.
  */

@@ -1,6 +1,7 @@
 /**
- * ArchiveParts: finds an archive of a snapshot by the name users know it by, and opens what it is made of. A directory
- * backed up as `root.pxar` is one archive, or a split pair `root.mpxar` and `root.ppxar`; either answers to `root.pxar`.
+ * ArchiveParts: finds an archive of a snapshot by the name users know it by, and opens what it is made of. A
+ * directory backed up as `root.pxar` is one archive, or a split pair `root.mpxar` and `root.ppxar`; either
+ * answers to `root.pxar`.
  */
 import * as Effect from "effect/Effect"
 import type { ManifestFile } from "../format/Manifest.ts"

@@ -1,9 +1,10 @@
 /**
  * ChunkStore: the chunks of one local datastore, named by digest.
  *
- * Invariants: a chunk file appears whole or not at all (written beside, then renamed); every change of one chunk happens
- * under its digest guard; compression, encryption and writing happen outside of it. A present chunk is reused, never
- * rewritten, unless what is there is empty or larger than what comes (rules of Proxmox Backup Server, spec 2.1).
+ * Invariants: a chunk file appears whole or not at all (written beside, then renamed); every change of one
+ * chunk happens under its digest guard; compression, encryption and writing happen outside of it. A present
+ * chunk is reused, never rewritten, unless what is there is empty or larger than what comes (rules of Proxmox
+ * Backup Server, spec 2.1).
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -1,7 +1,7 @@
 /**
- * One guard per digest: insert, touch, replace, condemn and delete of one chunk exclude each other, across the fibers of
- * this process (a semaphore per digest in use) and across processes (a byte of `.granary.lock`, at an offset taken from
- * 52 bits of the digest).
+ * One guard per digest: insert, touch, replace, condemn and delete of one chunk exclude each other, across the
+ * fibers of this process (a semaphore per digest in use) and across processes (a byte of `.granary.lock`, at an
+ * offset taken from 52 bits of the digest).
  *
  * Invariants: a guard is held for short file operations only, never while a chunk is compressed or sent; waiting is a
  * fiber's business and blocks no thread; two digests that share an offset share their guard.

@@ -1,9 +1,10 @@
 /**
  * ChunkVerifier: judges every chunk of an index, each digest once in a whole verification.
  *
- * Invariants: only wrong content condemns a chunk, and it is renamed under its guard; trouble in reading, and a chunk
- * that merely disagrees with one archive's index or crypt mode, count as errors of the snapshot but condemn nothing. Chunks are read in the order of their inodes, which on a spinning disk is
- * close to the order they lie in.
+ * Invariants: only wrong content condemns a chunk, and it is renamed under its guard; trouble in reading, and a
+ * chunk that merely disagrees with one archive's index or crypt mode, count as errors of the snapshot but
+ * condemn nothing. Chunks are read in the order of their inodes, which on a spinning disk is close to the order
+ * they lie in.
  */
 import * as Effect from "effect/Effect"
 import type { ChunkIndex } from "../format/ChunkIndex.ts"

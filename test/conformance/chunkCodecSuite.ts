@@ -1,6 +1,7 @@
 /**
- * What every implementation of ChunkCodec must do: its obligations, for all four kinds of blobs, in shared memory and in
- * any other. The layer brings the Files that the codec works on, so that the tests can prepare and damage chunk files.
+ * What every implementation of ChunkCodec must do: its obligations, for all four kinds of blobs, in shared
+ * memory and in any other. The layer brings the Files that the codec works on, so that the tests can prepare
+ * and damage chunk files.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

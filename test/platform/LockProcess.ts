@@ -1,6 +1,6 @@
 /**
- * Another process that holds locks: a program to run (`lockProgram.ts`, or a few lines of Python for a foreign one), and
- * a small conversation with it over its standard streams, one line each way.
+ * Another process that holds locks: a program to run (`lockProgram.ts`, or a few lines of Python for a foreign
+ * one), and a small conversation with it over its standard streams, one line each way.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

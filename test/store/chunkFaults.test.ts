@@ -1,6 +1,7 @@
 /**
- * ChunkStore under trouble: each operation on files fails once, or the fiber is interrupted in front of each. Afterwards
- * the chunk is there as a whole or not at all, no temporary file is left, and the next insert succeeds.
+ * ChunkStore under trouble: each operation on files fails once, or the fiber is interrupted in front of each.
+ * Afterwards the chunk is there as a whole or not at all, no temporary file is left, and the next insert
+ * succeeds.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"

@@ -13,8 +13,9 @@ import * as HookedFiles from "./HookedFiles.ts"
 
 /** What a store needs of the machine, with hooks around its files. */
 export const hookedPlatform = (hooks: HookedFiles.Hooks) =>
+  // Fresh: inside of a test that runs on `platform` the codec would be the one over its files.
   Layer.provideMerge(
-    ChunkCodec.layerInline,
+    Layer.fresh(ChunkCodec.layerInline),
     Layer.merge(HookedFiles.layer(NodeFiles.layer, hooks), NodeFileLocks.layer)
   )
 

@@ -119,6 +119,7 @@ const savedLine = ({ statistics }: Backup.BackupSummary): string => {
 export const summaryText = (summary: Backup.BackupSummary): string => {
   const { entries, statistics, durationSeconds } = summary
   const rate = Format.rate(statistics.sizeBytes, durationSeconds)
+  const total = `${Format.bytes(statistics.sizeBytes)} in ${Format.duration(durationSeconds)}`
   const found = `${Format.counted(entries.files, "file")}, ${Format.counted(entries.directories, "directory")}`
   return [
     ...summary.files.map(({ filename, sizeBytes }) => {
@@ -126,7 +127,7 @@ export const summaryText = (summary: Backup.BackupSummary): string => {
       return `  ${client}: ${Format.bytes(sizeBytes)}${kind === "blob" ? " (blob)" : ""}`
     }),
     ...(entries.files + entries.directories > 0 ? [found] : []),
-    `${Format.bytes(statistics.sizeBytes)} in ${Format.duration(durationSeconds)} (${rate}), ${Format.counted(statistics.chunks, "chunk")}`,
+    `${total} (${rate}), ${Format.counted(statistics.chunks, "chunk")}`,
     savedLine(summary),
     `snapshot ${Snapshot.format(summary.snapshot)} is complete`,
     ...(entries.warnings > 0 ? [`${Format.counted(entries.warnings, "warning")}, see above`] : [])

@@ -1,6 +1,6 @@
 /**
- * `granary inspect FILE`: what a single file of a datastore is and holds. `granary inspect chunks FILE`: how any file would
- * be cut into chunks.
+ * `granary inspect FILE`: what a single file of a datastore is and holds. `granary inspect chunks FILE`: how
+ * any file would be cut into chunks.
  */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"

@@ -1,10 +1,10 @@
 /**
  * Diff: what changed from one file archive to another: both trees are walked at once, names merged in order.
  *
- * `modified` is another kind, content, link target or device; `metadata` is anything else a backup keeps (mode, owner,
- * times, attributes). Below an added or removed directory everything is told. Files of the same size and time are taken
- * for unchanged unless `compareContents` is set; chunks that both sides share are never read. Directories are compared by
- * what they are, not by what is in them.
+ * `modified` is another kind, content, link target or device; `metadata` is anything else a backup keeps (mode,
+ * owner, times, attributes). Below an added or removed directory everything is told. Files of the same size and
+ * time are taken for unchanged unless `compareContents` is set; chunks that both sides share are never read.
+ * Directories are compared by what they are, not by what is in them.
  */
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
