@@ -61,10 +61,7 @@ const entry = new URL(
   import.meta.url
 )
 
-const entry = new URL(
-  import.meta.url.endsWith(".ts") ? "./chunkWorker.ts" : "./chunkWorker.js",
-  import.meta.url
-)
+/** Bytes that are not shared are copied here and handed over: a message would copy all of the buffer around them. */
 const crossing = (task: Task): { readonly sent: Task; readonly transfer: Array<ArrayBuffer> } => {
   if (task.kind !== "stage" || isShared(task.request.data)) return { sent: task, transfer: [] }
   const data = new Uint8Array(task.request.data)
