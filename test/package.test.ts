@@ -12,6 +12,17 @@ import * as SourceFile from "./tidy/SourceFile.ts"
 
 const root = path.resolve(import.meta.dirname, "..")
 
+interface LockEntry {
+  readonly hasInstallScript?: boolean
+  readonly optionalDependencies?: Readonly<Record<string, string>>
+}
+
+const lock: { readonly packages: Readonly<Record<string, LockEntry>> } = JSON.parse(
+  readFileSync(path.join(root, "package-lock.json"), "utf8")
+)
+
+const locked = Object.entries(lock.packages).map(([location, entry]) => ({ location, entry }))
+
 /** Modules of `src` without their extension: `model/Digest`. */
 const modules = readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts"))
@@ -116,13 +127,22 @@ describe("the package", () => {
   })
 
   it("decides on every install script", () => {
-    const lock: unknown = JSON.parse(readFileSync(path.join(root, "package-lock.json"), "utf8"))
-    const packages = typeof lock === "object" && lock !== null && "packages" in lock ? lock.packages : {}
-    const withScripts = Object.entries(packages ?? {})
-      .filter(([, entry]) => typeof entry === "object" && entry !== null && "hasInstallScript" in entry)
-      .map(([location]) => location.replace(/^.*node_modules\//, ""))
+    const withScripts = locked
+      .filter(({ entry }) => entry.hasInstallScript === true)
+      .map(({ location }) => location.replace(/^.*node_modules\//, ""))
       // Of another system: never installed here.
       .filter((name) => existsSync(path.join(root, "node_modules", name)))
     assert.sameMembers(Object.keys(manifest.allowScripts), withScripts)
+  })
+
+  it("is locked for every platform, without which npm ci refuses the lock file", () => {
+    const known = new Set(locked.map(({ location }) => location.replace(/^.*node_modules\//, "")))
+    const wanted = locked.flatMap(({ entry }) => Object.keys(entry.optionalDependencies ?? {}))
+    assert.isNotEmpty(wanted)
+    assert.deepStrictEqual(
+      wanted.filter((name) => !known.has(name)),
+      [],
+      "run: npm run lock"
+    )
   })
 })

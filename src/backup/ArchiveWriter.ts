@@ -12,7 +12,7 @@ import { makeFixedChunker } from "../chunking/FixedChunker.ts"
 import { makeScanner } from "../chunking/makeScanner.ts"
 import { makePayloadChunker } from "../chunking/PayloadChunker.ts"
 import type { Scanner } from "../chunking/Scanner.ts"
-import type { EncodedIndex, IndexIdentity } from "../format/ChunkIndex.ts"
+import type { ChunkIndex, EncodedIndex, IndexIdentity } from "../format/ChunkIndex.ts"
 import { uuidSizeBytes } from "../format/ChunkIndex.ts"
 import { DynamicIndexBuilder } from "../format/DynamicIndex.ts"
 import { FixedIndexBuilder } from "../format/FixedIndex.ts"
@@ -32,10 +32,19 @@ export type Cutting =
   | { readonly kind: "payload"; readonly averageBytes: number }
   | { readonly kind: "fixed"; readonly chunkBytes: number; readonly sizeBytes: number | undefined }
 
+/** Neighbouring chunks of another archive, whose content is to be a part of this one. */
+export interface ChunkRange {
+  readonly index: ChunkIndex
+  readonly first: number
+  readonly last: number
+}
+
 export interface ArchiveWriter {
   readonly ingest: Ingest.Ingest<FilesError | StoreError>
   /** Suggests where to cut; only for `payload`. */
   readonly suggest: (streamOffset: number) => void
+  /** Ends the chunk in progress and adds chunks that the store is known to have; only for `payload`. */
+  readonly inject: (chunks: ChunkRange) => Effect.Effect<void, FilesError | StoreError>
   /** Adds `count` whole chunks of zeros without reading, cutting or hashing them; only for `fixed`, between chunks. */
   readonly addZeroChunks: (count: number) => Effect.Effect<void, FilesError | StoreError>
   /** Size so far: bytes of the archive in finished chunks. */
@@ -78,12 +87,23 @@ const makeIndexBuilder = (cutting: Cutting): IndexBuilder => {
   }
 }
 
-interface Cutter {
-  readonly maximumBytes: number
-  readonly make: (scanner: Scanner) => Ingest.Chunker & { readonly suggest: (streamOffset: number) => void }
+interface ArchiveChunker extends Ingest.Chunker {
+  readonly suggest: (streamOffset: number) => void
+  readonly inject: (sizeBytes: number) => void
 }
 
-const noSuggestions = (): void => undefined
+interface Cutter {
+  readonly maximumBytes: number
+  readonly make: (scanner: Scanner) => ArchiveChunker
+}
+
+/** What chunkers do that cut by content or size alone. */
+const unguided = {
+  suggest: (): void => undefined,
+  inject: (): void => {
+    throw new Error("only the payload of a split archive takes chunks of another")
+  }
+}
 
 const cutterOf = (cutting: Cutting): Cutter => {
   switch (cutting.kind) {
@@ -93,7 +113,7 @@ const cutterOf = (cutting: Cutting): Cutter => {
         make: () => ({
           maximumBytes: cutting.chunkBytes,
           next: makeFixedChunker(cutting.chunkBytes).next,
-          suggest: noSuggestions
+          ...unguided
         })
       }
     case "dynamic":
@@ -104,7 +124,7 @@ const cutterOf = (cutting: Cutting): Cutter => {
           return {
             maximumBytes: chunker.maximumBytes,
             next: (start, available, isEnd) => chunker.next(start, available, isEnd),
-            suggest: noSuggestions
+            ...unguided
           }
         }
       }
@@ -116,7 +136,8 @@ const cutterOf = (cutting: Cutting): Cutter => {
           return {
             maximumBytes: chunker.maximumBytes,
             next: (start, available, isEnd) => chunker.next(start, available, isEnd),
-            suggest: (offset) => chunker.suggest(offset)
+            suggest: (offset) => chunker.suggest(offset),
+            inject: (sizeBytes) => chunker.inject(sizeBytes)
           }
         }
       }
@@ -165,9 +186,24 @@ export const open = (
       return true
     }
 
+    const injectNow = ({ index: other, first, last }: ChunkRange): void => {
+      for (let chunk = first; chunk <= last; chunk++) {
+        const sizeBytes = other.end(chunk) - other.start(chunk)
+        const digest = other.digestBytes(chunk)
+        if (!announce(digest, sizeBytes)) throw new Error(`chunk ${other.digest(chunk)} is not a known one`)
+        chunker.inject(sizeBytes)
+      }
+    }
+
     const store = storeChunk(session)
     const digestSuffix = crypt?.idKey
     const ingest = yield* Ingest.make({ scanner, chunker, slotCount, digestSuffix, announce, store })
+
+    const inject = (chunks: ChunkRange) =>
+      Effect.andThen(
+        ingest.endChunk,
+        Effect.sync(() => injectNow(chunks))
+      )
 
     const zeroChunk = yield* Effect.cached(
       Effect.sync(() => {
@@ -197,5 +233,5 @@ export const open = (
       return file
     })
 
-    return { ingest, suggest: chunker.suggest, addZeroChunks, sizeBytes: index.sizeBytes, finish }
+    return { ingest, suggest: chunker.suggest, inject, addZeroChunks, sizeBytes: index.sizeBytes, finish }
   })

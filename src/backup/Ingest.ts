@@ -42,6 +42,8 @@ export interface Ingest<E> {
   readonly commit: (count: number) => Effect.Effect<void, E>
   /** Copies bytes that came from elsewhere. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, E>
+  /** Ends the chunk in progress here, whatever its size: what was taken so far is announced, nothing is begun. */
+  readonly endChunk: Effect.Effect<void, E>
   /** Everything was given: stores the rest and waits until all is stored. */
   readonly end: Effect.Effect<void, E>
 }
@@ -144,6 +146,7 @@ export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, nev
             yield* commit(piece.length)
           }
         }),
+      endChunk: advance(true),
       end: Effect.gen(function* () {
         yield* advance(true)
         yield* orFirstFailure(FiberSet.awaitEmpty(storing))

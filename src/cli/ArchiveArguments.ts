@@ -10,6 +10,7 @@ import type { ArchiveSpec } from "../backup/Backup.ts"
 import { fromStream, SourceError } from "../backup/ByteSource.ts"
 import { dataSizeMaxBytes } from "../format/DataBlob.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
+import * as SafeId from "../model/SafeId.ts"
 import { parseInput, UsageError } from "./Failure.ts"
 
 const form = "write NAME.pxar:DIRECTORY, NAME.img:IMAGE or NAME.conf:FILE"
@@ -71,6 +72,23 @@ const specOf = (archive: ArchiveName.ArchiveName, source: string) =>
     return yield* new UsageError({ detail, hint: form })
   })
 
+/** Written by every backup itself, or kept beside its archives. */
+const reserved: ReadonlyArray<string> = [
+  ArchiveName.manifestFile,
+  ArchiveName.clientLogFile,
+  ArchiveName.catalog.file,
+  ArchiveName.rsaKey.file
+]
+
+/** What is written keeps to the alphabet of Proxmox Backup Server, which would refuse other names. */
+const nameOf = (text: string) =>
+  Effect.gen(function* () {
+    const archive = yield* parseInput(() => ArchiveName.fromClient(SafeId.check("archive name", text)), form)
+    if (!reserved.includes(archive.file)) return archive
+    const detail = `${archive.client}: this name is kept for what every backup holds`
+    return yield* new UsageError({ detail, hint: "choose another name" })
+  })
+
 /** Parses one argument. */
 export const parse = (text: string) =>
   Effect.gen(function* () {
@@ -78,7 +96,7 @@ export const parse = (text: string) =>
     if (colon <= 0 || colon === text.length - 1) {
       return yield* new UsageError({ detail: `"${text}" is not NAME:SOURCE`, hint: form })
     }
-    const archive = yield* parseInput(() => ArchiveName.fromClient(text.slice(0, colon)), form)
+    const archive = yield* nameOf(text.slice(0, colon))
     const spec: ArchiveSpec = yield* specOf(archive, text.slice(colon + 1))
     return spec
   })

@@ -10,7 +10,7 @@ export const bytes = (count: number): string => {
     value /= 1024
     unit += 1
   }
-  return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`
+  return `${unit === 0 ? Math.round(value) : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`
 }
 
 /** `1234567` becomes `1,234,567`. */

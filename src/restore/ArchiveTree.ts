@@ -19,7 +19,7 @@ import * as Snapshot from "../model/Snapshot.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as ArchiveReader from "./ArchiveReader.ts"
 import { PathError, pathError } from "./browse/PathError.ts"
-import { ofBytes, streamOf } from "./browse/pieces.ts"
+import { readAtOnce, streamOf } from "./browse/pieces.ts"
 import * as PxarParts from "./browse/PxarParts.ts"
 import { splitPath, TreeNode } from "./browse/TreeNode.ts"
 import type { PieceStream } from "./PieceStream.ts"
@@ -248,7 +248,7 @@ const contents = (
       const { offset, sizeBytes } = yield* sound(Accessor.contentRange(archive, file))
       const pieces =
         sizeBytes <= smallFileBytes
-          ? Effect.sync(() => ofBytes(bytes.read(offset, sizeBytes)))
+          ? Effect.sync(() => readAtOnce(sizeBytes, (from, length) => bytes.read(offset + from, length)))
           : bytes.pieces(offset, sizeBytes)
       return { index, offset, sizeBytes, pieces }
     })

@@ -155,9 +155,11 @@ export const make = (layout: StoreLayout): Effect.Effect<Hierarchy["Service"], n
 
     const createNamespace = (namespace: Namespace.Namespace) =>
       Effect.gen(function* () {
-        const parts = Namespace.toPath(namespace).split("/")
-        for (let count = 1; count <= parts.length && namespace !== ""; count++) {
-          yield* ensureDirectory(`${layout.base}/${parts.slice(0, count).join("/")}`)
+        let path = layout.base
+        for (const name of Namespace.components(namespace)) {
+          yield* ensureDirectory(`${path}/ns`)
+          path = `${path}/ns/${name}`
+          yield* ensureDirectory(path)
         }
       })
 

@@ -1,4 +1,4 @@
-/** Pieces of content in other forms: as a Stream, and content that is at hand as pieces. */
+/** Pieces of content in other forms: as a Stream, and small content that is read at once as pieces. */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -18,20 +18,20 @@ export const streamOf = <E, E2, R>(
     )
   )
 
-/** Content that is read at once, as pieces: a single one, or none. */
-export const ofBytes = <E>(read: Effect.Effect<Uint8Array, E>): PieceStream<E> => {
-  let skippedBytes = 0
-  let isTaken = false
+/** Content that is read at once, as pieces: a single one, or none. What is skipped is not read. */
+export const readAtOnce = <E>(
+  sizeBytes: number,
+  read: (offset: number, lengthBytes: number) => Effect.Effect<Uint8Array, E>
+): PieceStream<E> => {
+  let position = 0
   const next = Effect.suspend(() => {
-    if (isTaken) return Effect.succeed(undefined)
-    isTaken = true
-    return Effect.map(read, (bytes) =>
-      skippedBytes < bytes.length ? bytes.subarray(skippedBytes) : undefined
-    )
+    const start = position
+    position = sizeBytes
+    return start < sizeBytes ? read(start, sizeBytes - start) : Effect.succeed(undefined)
   })
   const skip = (countBytes: number) =>
     Effect.sync(() => {
-      skippedBytes += countBytes
+      position = Math.min(position + countBytes, sizeBytes)
     })
   return { next, skip }
 }

@@ -1,0 +1,132 @@
+/**
+ * PreviousArchive: a directory as the group's previous snapshot has it, opened as what a new backup of it is compared
+ * with: the split archive's entries as a stream, and the index of its contents.
+ *
+ * Invariant: it is trusted no further than it is proven. Both indexes are those that the manifest names; with a key the
+ * manifest is signed with the same one; a chunk counts as present only when the session knows it from the previous
+ * snapshot and its file is there now. A chunk found missing is forgotten by the session as well, so that the same
+ * content is stored again when it is read.
+ */
+import * as Effect from "effect/Effect"
+import type { ChunkIndex } from "../format/ChunkIndex.ts"
+import * as Manifest from "../format/Manifest.ts"
+import * as ArchiveName from "../model/ArchiveName.ts"
+import type { ChunkError } from "../platform/ChunkCodec.ts"
+import { type FilesError, isNotFound } from "../platform/Files.ts"
+import { storeError, type StoreError } from "../store/StoreError.ts"
+import type { BackupSession, SessionOptions } from "./BackupSession.ts"
+
+export interface PreviousArchive {
+  /** Of the payload stream. */
+  readonly payload: ChunkIndex
+  /** The archive stream, in pieces that stay as they are; undefined at its end. */
+  readonly nextPiece: Effect.Effect<Uint8Array | undefined, ChunkError | FilesError>
+  /** Which of `count` chunks of the payload, from `first` on, cannot be used again. */
+  readonly findMissing: (first: number, count: number) => Effect.Effect<ReadonlyArray<number>, FilesError>
+}
+
+export interface PairNames {
+  readonly metadata: ArchiveName.ArchiveName
+  readonly payload: ArchiveName.ArchiveName
+}
+
+type Failure = FilesError | StoreError
+
+/** What decides whether the previous snapshot may be built on. */
+export type PreviousOptions = Pick<SessionOptions, "key" | "reusePrevious">
+
+/** Looking at a chunk costs two switches between fibers: some at once, but no more than the disk likes. */
+const lookupConcurrency = 16
+
+/** False for another key, and for a manifest that should be signed and is not. */
+const isOfKey = (
+  manifest: Manifest.Manifest,
+  key: PreviousOptions["key"]
+): Effect.Effect<boolean, StoreError> =>
+  Effect.suspend(() => {
+    if (key === undefined) return Effect.succeed(true)
+    try {
+      return Effect.succeed(Manifest.verifySignature(manifest, key.crypt) === "valid")
+    } catch (error) {
+      if (!(error instanceof Manifest.SignatureError)) return Effect.die(error)
+      if (error.reason === "WrongKey") return Effect.succeed(false)
+      return Effect.fail(storeError("Damaged", error.snapshot, error.detail))
+    }
+  })
+
+const openIndex = (
+  { datastore, namespace, previous }: BackupSession,
+  file: Manifest.ManifestFile
+): Effect.Effect<ChunkIndex | undefined, Failure> =>
+  Effect.gen(function* () {
+    if (previous === undefined) return undefined
+    const { snapshot } = previous
+    const archive = ArchiveName.fromFile(file.filename)
+    const index = yield* datastore.snapshotFiles.index(namespace, snapshot, archive)
+    if (index.sizeBytes !== file.sizeBytes || index.computeChecksum() !== file.csum) {
+      return yield* storeError("Damaged", file.filename, "the index is not the one the manifest names")
+    }
+    return index
+  })
+
+const piecesOf = ({ crypt, datastore }: BackupSession, index: ChunkIndex): PreviousArchive["nextPiece"] => {
+  let next = 0
+  return Effect.suspend(() => {
+    if (next === index.count) return Effect.succeed(undefined)
+    const chunk = next++
+    const sizeBytes = index.end(chunk) - index.start(chunk)
+    return datastore.chunks.read({ digest: index.digest(chunk), sizeBytes, crypt })
+  })
+}
+
+const isPresent = (
+  { datastore, known }: BackupSession,
+  payload: ChunkIndex,
+  chunk: number
+): Effect.Effect<boolean, FilesError> =>
+  Effect.suspend(() => {
+    if (!known.has(payload.digestBytes(chunk))) return Effect.succeed(false)
+    return datastore.chunks.stat(payload.digest(chunk)).pipe(
+      Effect.map(({ kind, sizeBytes }) => kind === "file" && sizeBytes > 0),
+      Effect.catchIf(isNotFound, () => Effect.succeed(false)),
+      Effect.tap((present) =>
+        Effect.sync(() => {
+          if (!present) known.delete(payload.digestBytes(chunk))
+        })
+      )
+    )
+  })
+
+const findMissing = (session: BackupSession, payload: ChunkIndex): PreviousArchive["findMissing"] =>
+  (first, count) => {
+    const chunks = Array.from({ length: count }, (_, index) => first + index)
+    return Effect.filter(
+      chunks,
+      (chunk) => Effect.map(isPresent(session, payload, chunk), (present) => !present),
+      { concurrency: lookupConcurrency }
+    )
+  }
+
+/**
+ * Opens the pair of that name. Undefined when the previous snapshot has none that fits, such as one of another kind or
+ * key; a failure says that there is one, and that it cannot be used.
+ */
+export const open = (
+  session: BackupSession,
+  names: PairNames,
+  options: PreviousOptions
+): Effect.Effect<PreviousArchive | undefined, Failure> =>
+  Effect.gen(function* () {
+    const { cryptMode, previous } = session
+    if (previous === undefined || options.reusePrevious === false) return undefined
+    const find = (archive: ArchiveName.ArchiveName) =>
+      previous.manifest.files.find((file) => file.filename === archive.file && file.cryptMode === cryptMode)
+    const metadataFile = find(names.metadata)
+    const payloadFile = find(names.payload)
+    if (metadataFile === undefined || payloadFile === undefined) return undefined
+    if (!(yield* isOfKey(previous.manifest, options.key))) return undefined
+    const metadata = yield* openIndex(session, metadataFile)
+    const payload = yield* openIndex(session, payloadFile)
+    if (metadata === undefined || payload === undefined) return undefined
+    return { payload, nextPiece: piecesOf(session, metadata), findMissing: findMissing(session, payload) }
+  })
