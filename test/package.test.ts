@@ -103,7 +103,7 @@ describe("the barrel", () => {
   it("holds every public module once", () => {
     const listed = barrel.imports.map(({ specifier }) => specifier.replace(/^\.\/|\.ts$/g, ""))
     const expected = publicModules.filter((name) => name.includes("/"))
-    assert.deepStrictEqual(listed.toSorted(), expected)
+    assert.deepStrictEqual(listed.toSorted(), expected, "run: npm run build:barrel")
   })
 
   it("calls modules by their file's name", () => {

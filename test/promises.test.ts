@@ -197,6 +197,20 @@ describe("a datastore", () => {
     assert.match(result.snapshots[0]?.problems[0] ?? "", /^noise\.img\.fidx: /)
   })
 
+  it("keeps namespaces apart", async () => {
+    await using datastore = await openDatastore(store)
+    const there = { namespace: "team/dev", group: "ct/1" }
+    const early = await rejection(datastore.backup({ "a.conf": text.encode("c=3") }, there))
+    assert.instanceOf(early, StoreError)
+    assert.strictEqual(early.reason, "NoSuchNamespace")
+    await datastore.createNamespace("team/dev")
+    await datastore.backup({ "a.conf": text.encode("c=3") }, there)
+    const [snapshot] = await collect(datastore.snapshots({ namespace: "team/dev" }))
+    assert.deepInclude(snapshot, { group: "ct/1", namespace: "team/dev" })
+    assert.isFalse((await collect(datastore.snapshots())).some(({ group: name }) => name === "ct/1"))
+    assert.strictEqual((await datastore.files("ct/1", { namespace: "team/dev" })).length, 1)
+  })
+
   it("forgets a snapshot", async () => {
     await using datastore = await openDatastore(store)
     const { snapshot } = await datastore.backup({ "a.log": [text.encode("line")] }, { group: "vm/7" })

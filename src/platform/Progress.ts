@@ -35,17 +35,14 @@ export const Progress = Context.Reference<Reporter>("granary/platform/Progress",
 
 /** Runs `effect` and emits its events; the stream ends with the effect and fails as it fails. */
 export const stream = <A, E, R>(effect: Effect.Effect<A, E, R>): Stream.Stream<ProgressEvent, E, R> =>
-  Stream.callback<ProgressEvent, E, R>(
-    (queue) =>
-      effect.pipe(
-        Effect.provideService(Progress, (event) => {
-          Queue.offerUnsafe(queue, event)
-        }),
-        Effect.matchCauseEffect({
-          onFailure: (cause) => Queue.failCause(queue, cause),
-          onSuccess: () => Queue.end(queue)
-        })
-      ),
-    // A reporter cannot wait, and a bounded queue would drop events: a slow reader must not lose a warning.
-    { bufferSize: Number.POSITIVE_INFINITY }
+  Stream.callback<ProgressEvent, E, R>((queue) =>
+    effect.pipe(
+      Effect.provideService(Progress, (event) => {
+        Queue.offerUnsafe(queue, event)
+      }),
+      Effect.matchCauseEffect({
+        onFailure: (cause) => Queue.failCause(queue, cause),
+        onSuccess: () => Queue.end(queue)
+      })
+    )
   )

@@ -233,6 +233,15 @@ export class Datastore implements AsyncDisposable {
     return this.#runs.run(effect, options)
   }
 
+  /** Creates a namespace (`team/dev`) and the ones around it. */
+  createNamespace(namespace: string, options: CallOptions = {}): Promise<void> {
+    const effect = Effect.gen(function* () {
+      const { hierarchy } = yield* DatastoreService
+      yield* hierarchy.createNamespace(yield* parsed(() => Namespace.parse(namespace)))
+    })
+    return this.#runs.run(effect, options)
+  }
+
   /** Stops what is under way, waits for its end, and lets go of the datastore. */
   close(): Promise<void> {
     return this.#runs.close()

@@ -33,7 +33,7 @@ export interface CallOptions {
 }
 
 export interface ProgressOptions extends CallOptions {
-  /** Called very often. What it throws stops the work and rejects the promise. */
+  /** Called very often. What it throws stops the work, and the promise rejects with it. */
   readonly onProgress?: (event: ProgressEvent) => void
 }
 

@@ -56,7 +56,7 @@ export class Hierarchy extends Context.Service<
       namespace: Namespace.Namespace,
       group: BackupGroup.BackupGroup
     ) => Effect.Effect<AuthId.AuthId, Failure>
-    /** Creates the group with its owner, or answers the owner it has. */
+    /** Creates the group with its owner, or answers the owner it has. The caller holds the group's lock. */
     readonly ensureGroup: (
       namespace: Namespace.Namespace,
       group: BackupGroup.BackupGroup,
@@ -244,12 +244,13 @@ export const make = (layout: StoreLayout): Effect.Effect<Hierarchy["Service"], n
         yield* requireNamespace(namespace)
         yield* ensureDirectory(`${namespacePath(layout, namespace)}/${group.type}`)
         yield* ensureDirectory(path)
-        yield* files.createFile(`${path}/owner`, Buffer.from(`${newOwner}\n`)).pipe(
-          Effect.catchIf(
-            (error) => error.reason === "AlreadyExists",
-            () => Effect.void
-          )
+        // A crash may have left the file empty; the caller holds the group, so nobody else is about to write it.
+        const ownerPath = `${path}/owner`
+        const written = yield* files.stat(ownerPath).pipe(
+          Effect.map(({ sizeBytes }) => sizeBytes > 0),
+          Effect.catchIf(isNotFound, () => Effect.succeed(false))
         )
+        if (!written) yield* files.replaceFile(ownerPath, [Buffer.from(`${newOwner}\n`)])
         return yield* owner(namespace, group)
       })
 

@@ -36,6 +36,14 @@ describe.skipIf(!mayMount)("NodeFiles on special file systems", () => {
     })
   )
 
+  it.live("a full disk is NoSpace for a worker thread as well, and its file is gone", () =>
+    Effect.gen(function* () {
+      const folder = yield* scratchFolder
+      const { stdout, stderr } = inOwnMounts(tinyScript, folder, process.execPath, program, "stage", folder)
+      assert.deepStrictEqual(JSON.parse(stdout || JSON.stringify(stderr)), { reason: "NoSpace", left: [] })
+    })
+  )
+
   it.live("a read-only file system is ReadOnlyFileSystem for every change", () =>
     Effect.gen(function* () {
       const folder = yield* scratchFolder

@@ -3,8 +3,9 @@
  * of it as JSON.
  */
 import * as Effect from "effect/Effect"
-import type { FilesError } from "../../src/platform/Files.ts"
-import { Files } from "../../src/platform/Files.ts"
+import { ChunkCodec } from "../../src/platform/ChunkCodec.ts"
+import { Files, type FilesError } from "../../src/platform/Files.ts"
+import * as NodeChunkCodec from "../../src/platform/NodeChunkCodec.ts"
 import * as NodeFiles from "../../src/platform/NodeFiles.ts"
 
 const outcome = <A>(effect: Effect.Effect<A, FilesError>): Effect.Effect<string> =>
@@ -60,11 +61,19 @@ const modes = (files: Files["Service"], folder: string) =>
     })
   })
 
-const works = { fill, change, modes }
+const stage = (files: Files["Service"], folder: string) =>
+  Effect.gen(function* () {
+    const codec = yield* ChunkCodec
+    const request = { data: tooMuch, compress: false, crypt: undefined, sync: false }
+    const reason = yield* outcome(codec.stage({ ...request, temporaryPath: `${folder}/chunk` }))
+    return { reason, left: yield* files.readDirectory(folder) }
+  }).pipe(Effect.provide(NodeChunkCodec.layer({ threads: 1 })))
+
+const works = { fill, change, modes, stage }
 
 const [work = "", folder = ""] = process.argv.slice(2)
 
-if (work === "fill" || work === "change" || work === "modes") {
+if (work === "fill" || work === "change" || work === "modes" || work === "stage") {
   const result = await Effect.runPromise(
     Effect.provide(
       Effect.flatMap(Files, (files): Effect.Effect<unknown, FilesError> => works[work](files, folder)),

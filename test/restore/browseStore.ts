@@ -29,7 +29,7 @@ const makeWritable = (folder: string): void => {
 
 /** A copy of the fixture datastore in a new folder. */
 export const copyFixtureStore = (): string => {
-  const folder = mkdtempSync(join(tmpdir(), "granary-browse-"))
+  const folder = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "granary-browse-"))
   cpSync(join(fixtures, "datastore"), folder, { recursive: true })
   makeWritable(folder)
   return folder

@@ -189,6 +189,15 @@ describe("Hierarchy groups and snapshots", () => {
 })
 
 describe("Hierarchy owners", () => {
+  inStore("an owner file that a crash left empty is written again", (hierarchy, base) =>
+    Effect.gen(function* () {
+      putFolders(base, "vm/100")
+      fs.writeFileSync(join(base, "vm/100/owner"), "")
+      assert.strictEqual(yield* hierarchy.ensureGroup(root, vm, alice), alice)
+      assert.strictEqual(fs.readFileSync(join(base, "vm/100/owner"), "utf8"), "alice@pbs!laptop\n")
+    })
+  )
+
   inStore("a group is made with its owner, which stays", (hierarchy, base) =>
     Effect.gen(function* () {
       assert.strictEqual(yield* hierarchy.ensureGroup(root, vm, alice), alice)

@@ -37,6 +37,25 @@ export const openChild = (directoryFd: number, name: Uint8Array, flags: number):
   }
 }
 
+/** Opens a file anywhere below an open directory for reading, following no symbolic link on the way. */
+export const openFileBelow = (directoryFd: number, path: Uint8Array): number => {
+  let fd = directoryFd
+  for (let start = 0; ;) {
+    const slash = path.indexOf(SLASH, start)
+    const name = path.subarray(start, slash === -1 ? path.length : slash)
+    try {
+      if (slash === -1) return openChild(fd, name, FILE_FLAGS)
+      const child = openChild(fd, name, DIRECTORY_FLAGS)
+      if (fd !== directoryFd) closeSync(fd)
+      fd = child
+    } catch (error) {
+      if (fd !== directoryFd) closeSync(fd)
+      throw error
+    }
+    start = slash + 1
+  }
+}
+
 /** Symbolic errno of what a call to the system throws; other errors are thrown on. */
 export const errnoOf = (error: unknown): string => {
   if (error instanceof Error && "code" in error && typeof error.code === "string") {

@@ -6,14 +6,17 @@ import type { PosixStat } from "../../platform/Posix.ts"
 import { deviceOf } from "./MetadataReader.ts"
 
 export interface LinkTarget {
-  readonly path: Uint8Array
-  readonly fileOffset: number
+  path: Uint8Array
+  /** Undefined until the file has been written. */
+  fileOffset: number | undefined
 }
 
 /** Archives hold no longer path of a link's target; such a file is stored once for every name. */
 const PATH_LIMIT_BYTES = 4096
 
 const keyOf = (stat: PosixStat): string => `${deviceOf(stat)}:${stat.inode}`
+
+export const isSameFile = (left: PosixStat, right: PosixStat): boolean => keyOf(left) === keyOf(right)
 
 export class Hardlinks {
   readonly #targets = new Map<string, LinkTarget>()
@@ -22,10 +25,11 @@ export class Hardlinks {
     return stat.linkCount > 1 ? this.#targets.get(keyOf(stat)) : undefined
   }
 
-  /** Remembers the first name of a file; `path` is asked for only when it has others. */
-  remember(stat: PosixStat, fileOffset: number, path: () => Uint8Array): void {
-    if (stat.linkCount < 2) return
-    const target = { path: path(), fileOffset }
-    if (target.path.length <= PATH_LIMIT_BYTES) this.#targets.set(keyOf(stat), target)
+  /** Remembers a first name, for whoever writes it to say where; undefined when the file needs no remembering. */
+  remember(stat: PosixStat, path: Uint8Array): LinkTarget | undefined {
+    if (stat.linkCount < 2 || path.length > PATH_LIMIT_BYTES) return undefined
+    const target: LinkTarget = { path, fileOffset: undefined }
+    this.#targets.set(keyOf(stat), target)
+    return target
   }
 }

@@ -3,9 +3,9 @@
  * stand then.
  *
  * Contents that can be taken over come in the order of the walk. As long as each begins in the last chunk of the one
- * before, or in the chunk behind it, they form a run, and it is open whether its chunks are worth it: they are when at
- * most a tenth of them is padding, that is, bytes of contents that are gone. `settle` decides, and the caller must do so
- * before it writes anything else to the payload stream.
+ * before they form a run, and it is open whether its chunks are worth it: they are when at most a tenth of them is
+ * padding, that is, bytes of contents that are gone. `settle` decides, and the caller must do so before it writes
+ * anything else to the payload stream.
  *
  * Invariants: within the new stream contents keep their order and distances, so their offsets increase strictly; a chunk
  * that stands at the end of the new stream is not put there a second time when a later run begins in it.
