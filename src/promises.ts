@@ -16,9 +16,7 @@ import * as CryptConfig from "./format/CryptConfig.ts"
 import { FormatError } from "./format/FormatError.ts"
 import * as KeyFile from "./format/KeyFile.ts"
 import { Files } from "./platform/Files.ts"
-import * as NodeChunkCodec from "./platform/NodeChunkCodec.ts"
-import * as NodeFileLocks from "./platform/NodeFileLocks.ts"
-import * as NodeFiles from "./platform/NodeFiles.ts"
+import * as NodePlatform from "./platform/NodePlatform.ts"
 import { Progress } from "./platform/Progress.ts"
 import { Datastore } from "./promises/PromiseDatastore.ts"
 import { type CallOptions, type ProgressOptions, Runs } from "./promises/Runs.ts"
@@ -71,8 +69,7 @@ const openKey = ({ file, passphrase }: KeyOption) =>
   })
 
 const layerOf = (path: string, { threads, syncLevel }: OpenOptions) => {
-  const codec = NodeChunkCodec.layer(threads === undefined ? {} : { threads })
-  const platform = Layer.mergeAll(NodeFiles.layer, NodeFileLocks.layer, codec)
+  const platform = NodePlatform.layerWith(threads === undefined ? {} : { threads })
   const options = syncLevel === undefined ? { path } : { path, syncLevel }
   return DatastoreService.layer(options).pipe(Layer.provideMerge(platform))
 }

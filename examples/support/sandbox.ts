@@ -1,9 +1,7 @@
 /** What the examples stand on: a new datastore in a temporary folder that goes away with the program. */
 import { Effect, Layer } from "effect"
 import * as Datastore from "granary/datastore/Datastore"
-import * as NodeChunkCodec from "granary/platform/NodeChunkCodec"
-import * as NodeFileLocks from "granary/platform/NodeFileLocks"
-import * as NodeFiles from "granary/platform/NodeFiles"
+import * as NodePlatform from "granary/platform/NodePlatform"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
@@ -17,7 +15,7 @@ export const temporaryFolder = Effect.acquireRelease(
 )
 
 /** The machine as Granary wants it: files, locks between processes, worker threads. */
-export const platform = Layer.mergeAll(NodeFiles.layer, NodeFileLocks.layer, NodeChunkCodec.layer())
+export const platform = NodePlatform.layer
 
 /** Creates a datastore and opens it. A program with one of its own needs the last line only. */
 export const temporaryDatastore = Layer.unwrap(

@@ -191,8 +191,17 @@ class OpenSource implements DirectorySource {
 const textOf = (path: string | Uint8Array): string =>
   typeof path === "string" ? path : new TextDecoder().decode(path)
 
+const explanations: Readonly<Record<string, string>> = {
+  ENOENT: "no such directory",
+  ENOTDIR: "it is not a directory",
+  EACCES: "permission denied"
+}
+
 const rootFailure = (path: string | Uint8Array, code: string): SourceError =>
-  new SourceError({ subject: textOf(path), detail: `cannot be read as a directory (${code})` })
+  new SourceError({
+    subject: textOf(path),
+    detail: `cannot be read as a directory: ${explanations[code] ?? code}`
+  })
 
 const openRoot = (path: string | Uint8Array): number => {
   let fd: number | undefined

@@ -97,7 +97,8 @@ const isPresent = (
     )
   })
 
-const findMissing = (session: BackupSession, payload: ChunkIndex): PreviousArchive["findMissing"] =>
+const findMissing =
+  (session: BackupSession, payload: ChunkIndex): PreviousArchive["findMissing"] =>
   (first, count) => {
     const chunks = Array.from({ length: count }, (_, index) => first + index)
     return Effect.filter(

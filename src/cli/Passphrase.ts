@@ -78,10 +78,11 @@ export const given = Effect.gen(function* () {
   return Option.getOrUndefined(fromEnvironment)
 })
 
-const nobodyToAsk = new UsageError({
-  detail: "the key is protected and there is nobody to ask for its passphrase",
-  hint: "use --passphrase-file or set GRANARY_KEY_PASSPHRASE"
-})
+const nobodyToAsk = (keyName: string): UsageError =>
+  new UsageError({
+    detail: `${keyName}: a passphrase protects this key and there is nobody to ask for it`,
+    hint: "use --passphrase-file or set GRANARY_KEY_PASSPHRASE"
+  })
 
 /** The passphrase of an existing key. */
 export const forKey = (keyName: string) =>
@@ -90,7 +91,7 @@ export const forKey = (keyName: string) =>
     if (found !== undefined) return found
     const ask = yield* AskPassphrase
     const typed = yield* ask(`Passphrase of ${keyName}: `)
-    return typed ?? (yield* nobodyToAsk)
+    return typed ?? (yield* nobodyToAsk(keyName))
   })
 
 /** A new passphrase, typed twice. */
@@ -99,7 +100,7 @@ export const chosen = Effect.gen(function* () {
   if (found !== undefined) return found
   const ask = yield* AskPassphrase
   const typed = yield* ask("New passphrase: ")
-  if (typed === undefined) return yield* nobodyToAsk
+  if (typed === undefined) return yield* nobodyToAsk("new key")
   const again = yield* ask("The same once more: ")
   if (typed === again) return typed
   return yield* new CommandFailed({ detail: "the two passphrases differ", hint: "try again" })

@@ -6,13 +6,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Datastore from "../datastore/Datastore.ts"
 import * as Namespace from "../model/Namespace.ts"
-import * as NodeChunkCodec from "../platform/NodeChunkCodec.ts"
-import * as NodeFileLocks from "../platform/NodeFileLocks.ts"
-import * as NodeFiles from "../platform/NodeFiles.ts"
+import * as NodePlatform from "../platform/NodePlatform.ts"
 import { parseInput, UsageError } from "./Failure.ts"
 import { root } from "./Root.ts"
-
-export const platform = Layer.mergeAll(NodeFiles.layer, NodeFileLocks.layer, NodeChunkCodec.layer())
 
 const noRepository = new UsageError({
   detail: "no datastore was named",
@@ -38,8 +34,9 @@ export const repositoryPath = Effect.flatMap(root, ({ repository }) =>
 /** The namespace that `--ns` names. */
 export const namespace = Effect.flatMap(root, ({ ns }) => parseInput(() => Namespace.parse(ns)))
 
+/** The datastore in a folder. */
+export const datastoreIn = (path: string) => Datastore.layer({ path }).pipe(Layer.provide(NodePlatform.layer))
+
 /** Runs `effect` with the repository open. */
 export const withDatastore = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(repositoryPath, (path) =>
-    effect.pipe(Effect.provide(Datastore.layer({ path })), Effect.provide(platform))
-  )
+  Effect.flatMap(repositoryPath, (path) => Effect.provide(effect, datastoreIn(path)))

@@ -2,11 +2,18 @@
 /**
  * The program `granary`. The first interrupt stops the work cleanly, the second one at once.
  *
- * Code that was compiled once is kept by Node for the next start, so everything else is imported after that is set up.
+ * Everything is imported late: after a look at the version of Node, for on an old one the imports fail with riddles, and
+ * after Node was told to keep compiled code for the next start.
  */
-import { enableCompileCache } from "node:module"
+import * as module from "node:module"
 
-enableCompileCache()
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number)
+if (major < 22 || (major === 22 && minor < 19)) {
+  process.stderr.write(`error: Node ${process.versions.node} is too old (install Node 22.19 or later)\n`)
+  process.exit(1)
+}
+module.enableCompileCache()
+
 const [Effect, Fiber, { exitCodes }, { run }] = await Promise.all([
   import("effect/Effect"),
   import("effect/Fiber"),

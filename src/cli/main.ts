@@ -102,8 +102,8 @@ export const run = (args: ReadonlyArray<string>): Effect.Effect<number> => {
     Effect.provide(NodeServices.layer)
   )
   // Only the command itself may be interrupted: how it ended is told in any case.
-  return Effect.uninterruptibleMask((restore) =>
-    restore(command).pipe(
+  return Effect.uninterruptibleMask((interruptibly) =>
+    interruptibly(command).pipe(
       Effect.exit,
       Effect.map((exit) => {
         display.clear()

@@ -7,7 +7,6 @@
  * instead of recursing, and the format's own rules see to it that they end.
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ChunkIndex } from "../format/ChunkIndex.ts"
@@ -22,6 +21,7 @@ import { PathError, pathError } from "./browse/PathError.ts"
 import { readAtOnce, streamOf } from "./browse/pieces.ts"
 import * as PxarParts from "./browse/PxarParts.ts"
 import { splitPath, TreeNode } from "./browse/TreeNode.ts"
+import { walk } from "./browse/walk.ts"
 import type { PieceStream } from "./PieceStream.ts"
 import type { SnapshotReader } from "./SnapshotReader.ts"
 
@@ -76,7 +76,6 @@ export interface ArchiveTree {
 }
 
 const NO_PATH = new Uint8Array(0)
-const batchEntries = 256
 
 /** Files up to this size are read through the cache of chunks: neighbours often share one. */
 const smallFileBytes = 1024 * 1024
@@ -176,38 +175,14 @@ const browse = (archive: Accessor.Archive<TreeError>, root: TreeNode, subject: s
       return yield* Effect.forEach(yield* childrenOf(opened), (child) => nodeOf(node, child))
     })
 
-  const walkFrom = (start: TreeNode): Stream.Stream<TreeNode, TreeError> =>
-    Stream.suspend(() => {
-      const pending: Array<{ readonly parent: TreeNode; readonly rest: Iterator<Accessor.Child> }> = []
+  const childrenBelow = (node: TreeNode) =>
+    node.entry.kind === "directory"
+      ? Effect.flatMap(sound(Accessor.openDirectory(archive, node.child)), (directory) =>
+          childrenOf({ node, directory })
+        )
+      : Effect.succeed([])
 
-      const descend = (parent: TreeNode) =>
-        Effect.gen(function* () {
-          if (parent.entry.kind !== "directory") return
-          const directory = yield* sound(Accessor.openDirectory(archive, parent.child))
-          pending.push({ parent, rest: (yield* childrenOf({ node: parent, directory })).values() })
-        })
-
-      const nextBatch = Effect.gen(function* () {
-        const batch: Array<TreeNode> = []
-        for (let level = pending.at(-1); level !== undefined; level = pending.at(-1)) {
-          if (batch.length >= batchEntries) return [batch, Option.some("more" as const)] as const
-          const next = level.rest.next()
-          if (next.done === true) {
-            pending.pop()
-            continue
-          }
-          const node = yield* nodeOf(level.parent, next.value)
-          batch.push(node)
-          yield* descend(node)
-        }
-        return [batch, Option.none()] as const
-      })
-
-      const first = Effect.as(descend(start), [[start], Option.some("more" as const)] as const)
-      return Stream.paginate<"first" | "more", TreeNode, TreeError>("first", (step) =>
-        step === "first" ? first : nextBatch
-      )
-    })
+  const walkFrom = (start: TreeNode) => walk(start, childrenBelow, nodeOf)
 
   return {
     openDirectory,

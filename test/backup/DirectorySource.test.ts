@@ -159,8 +159,8 @@ describe("DirectorySource", () => {
       Effect.gen(function* () {
         write(root, { file: "" })
         for (const [path, excludes, message] of [
-          [join(root, "missing"), [], "missing: cannot be read as a directory (ENOENT)"],
-          [join(root, "file"), [], "file: cannot be read as a directory (ENOTDIR)"],
+          [join(root, "missing"), [], "missing: cannot be read as a directory: no such directory"],
+          [join(root, "file"), [], "file: cannot be read as a directory: it is not a directory"],
           ["/proc", [], "/proc: is part of a virtual file system"],
           [root, ["[a"], '--exclude: bad path pattern "[a": expected a ] for every [']
         ] as const) {

@@ -4,7 +4,7 @@
  */
 import { assert } from "@effect/vitest"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 
@@ -145,11 +145,12 @@ export const makeStore = async (parent: string, name = "store"): Promise<string>
 export const temporaryFiles = (store: string): ReadonlyArray<string> =>
   readdirSync(store, { recursive: true, encoding: "utf8" }).filter((name) => name.includes(".tmp"))
 
-/** Chunk files by their path. */
+/** Chunk files by their path, the largest first. */
 export const chunkFiles = (store: string): ReadonlyArray<string> =>
   readdirSync(path.join(store, ".chunks"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.includes("/"))
     .map((name) => path.join(store, ".chunks", name))
+    .toSorted((left, right) => statSync(right).size - statSync(left).size)
 
 /** Waits until something is so; it is an error when it never is. */
 export const until = async (what: string, isSo: () => boolean): Promise<void> => {
@@ -166,3 +167,9 @@ export const snapshotFolders = (store: string, group: string): ReadonlyArray<str
 }
 
 export const isSame = (left: string, right: string): boolean => readFileSync(left).equals(readFileSync(right))
+
+/** Gives a running program input; resolves when it has taken all but what fits into the pipe. */
+export const feed = ({ child }: Running, input: Uint8Array): Promise<void> =>
+  new Promise((resolve, reject) => {
+    child.stdin!.write(input, (error) => (error ? reject(error) : resolve()))
+  })

@@ -25,7 +25,7 @@ export class GoldenFolder {
     return readFileSync(join(this.path, name))
   }
 
-  json(name: string): any {
+  json(name: string) {
     return JSON.parse(this.read(name).toString())
   }
 

@@ -9,15 +9,13 @@ import * as CryptConfig from "../../src/format/CryptConfig.ts"
 import * as KeyFile from "../../src/format/KeyFile.ts"
 import * as Namespace from "../../src/model/Namespace.ts"
 import * as Snapshot from "../../src/model/Snapshot.ts"
-import * as NodeChunkCodec from "../../src/platform/NodeChunkCodec.ts"
-import * as NodeFileLocks from "../../src/platform/NodeFileLocks.ts"
-import * as NodeFiles from "../../src/platform/NodeFiles.ts"
+import * as NodePlatform from "../../src/platform/NodePlatform.ts"
 import * as SnapshotReader from "../../src/restore/SnapshotReader.ts"
 
 export const fixtures = resolve(import.meta.dirname, "../../../shared/fixtures")
 export const fixturesExist = existsSync(join(fixtures, "datastore"))
 
-export const platform = Layer.mergeAll(NodeFiles.layer, NodeFileLocks.layer, NodeChunkCodec.layer())
+export const platform = NodePlatform.layer
 
 const makeWritable = (folder: string): void => {
   chmodSync(folder, 0o755)
@@ -56,4 +54,4 @@ export const openSnapshot = (
 export const withStore =
   (folder: string) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.scoped(effect).pipe(Effect.provide(Datastore.layer({ path: folder })), Effect.provide(platform))
+    Effect.provide(Effect.scoped(effect), Layer.provideMerge(Datastore.layer({ path: folder }), platform))

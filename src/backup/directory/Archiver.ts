@@ -314,7 +314,12 @@ export class Archiver {
   }
 
   /** Stores a file that the walk has passed as it is now. */
-  #readAgain({ link, path, stat: before, metadata: known }: Omit<SeenFile, "metadata"> & Partial<SeenFile>): void {
+  #readAgain({
+    link,
+    path,
+    stat: before,
+    metadata: known
+  }: Omit<SeenFile, "metadata"> & Partial<SeenFile>): void {
     const root = this.#levels[0]
     if (root === undefined) return
     const fd = Listing.openFileBelow(root.fd, path)

@@ -2,7 +2,7 @@
  * Opens and lists directories by descriptor. Children are reached through the open parent only, never through a path
  * from the root: paths may be longer than the system takes, and a parent may be renamed or replaced meanwhile.
  */
-import { constants, readdirSync, statfsSync } from "node:fs"
+import { closeSync, constants, readdirSync, statfsSync } from "node:fs"
 import { kindOfMode } from "../../model/FileMetadata.ts"
 import * as Posix from "../../platform/Posix.ts"
 
@@ -11,6 +11,8 @@ export interface Child {
   readonly name: Uint8Array
   readonly kind: "directory" | "file" | "other"
 }
+
+const SLASH = 0x2f
 
 /** The same on all Linux machines, unlike the others, which Node therefore provides. */
 const O_CLOEXEC = 0o2000000
@@ -39,20 +41,13 @@ export const openChild = (directoryFd: number, name: Uint8Array, flags: number):
 
 /** Opens a file anywhere below an open directory for reading, following no symbolic link on the way. */
 export const openFileBelow = (directoryFd: number, path: Uint8Array): number => {
-  let fd = directoryFd
-  for (let start = 0; ;) {
-    const slash = path.indexOf(SLASH, start)
-    const name = path.subarray(start, slash === -1 ? path.length : slash)
-    try {
-      if (slash === -1) return openChild(fd, name, FILE_FLAGS)
-      const child = openChild(fd, name, DIRECTORY_FLAGS)
-      if (fd !== directoryFd) closeSync(fd)
-      fd = child
-    } catch (error) {
-      if (fd !== directoryFd) closeSync(fd)
-      throw error
-    }
-    start = slash + 1
+  const slash = path.indexOf(SLASH)
+  if (slash === -1) return openChild(directoryFd, path, FILE_FLAGS)
+  const fd = openChild(directoryFd, path.subarray(0, slash), DIRECTORY_FLAGS)
+  try {
+    return openFileBelow(fd, path.subarray(slash + 1))
+  } finally {
+    closeSync(fd)
   }
 }
 

@@ -59,7 +59,8 @@ export class ReuseLookup {
   unchanged(metadata: FileMetadata, sizeBytes: number): PayloadRange | undefined {
     const entry = this.#cursor.found
     const range = this.#rangeOf(entry)
-    if (range === undefined || entry?.kind !== "file" || entry.content.sizeBytes !== sizeBytes) return undefined
+    if (range === undefined || entry?.kind !== "file" || entry.content.sizeBytes !== sizeBytes)
+      return undefined
     if (!sameMetadata(entry.metadata, metadata)) return undefined
     const [first, last] = this.#chunksOf(range)
     return this.#presence.subarray(first, last + 1).includes(MISSING) ? undefined : range

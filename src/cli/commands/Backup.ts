@@ -11,6 +11,7 @@ import * as ArchiveName from "../../model/ArchiveName.ts"
 import * as AuthId from "../../model/AuthId.ts"
 import * as BackupGroup from "../../model/BackupGroup.ts"
 import * as BackupTime from "../../model/BackupTime.ts"
+import * as PathPattern from "../../model/PathPattern.ts"
 import * as Snapshot from "../../model/Snapshot.ts"
 import { Progress } from "../../platform/Progress.ts"
 import * as ArchiveArguments from "../ArchiveArguments.ts"
@@ -148,6 +149,7 @@ export const backup = Command.make("backup", flags, (input) =>
     const archives = yield* Effect.forEach(input.archives, ArchiveArguments.parse)
     const id = Option.getOrElse(input.id, defaultId)
     const group = yield* parseInput(() => BackupGroup.make(input.type, id), "use --backup-id")
+    yield* parseInput(() => input.exclude.map(PathPattern.parse), "see: granary backup --help")
     const time = Option.isSome(input.time) ? { time: yield* parseTime(input.time.value) } : {}
     const summary = yield* withDatastore(
       Backup.run({

@@ -23,7 +23,7 @@ import * as VerifyPlan from "../../verify/VerifyPlan.ts"
 import { CommandFailed, UsageError } from "../Failure.ts"
 import * as Format from "../Format.ts"
 import { writeStandardOutput } from "../Output.ts"
-import { platform } from "../Repository.ts"
+import { datastoreIn } from "../Repository.ts"
 import { summaryText } from "./Backup.ts"
 import { createDatastore } from "./Init.ts"
 
@@ -143,6 +143,6 @@ export const demo = Command.make(
         const target = path.join(base, `restored-${snapshot.directory.replaceAll(":", "")}`)
         yield* restoreAndCompare(snapshot, source, target)
         yield* say(`\n${nextSteps(path.relative(".", store), snapshot)}`)
-      }).pipe(Effect.provide(Datastore.layer({ path: store })), Effect.provide(platform))
+      }).pipe(Effect.provide(datastoreIn(store)))
     })
 ).pipe(Command.withDescription("Show the main job on real data: back up, list, verify, restore, compare"))

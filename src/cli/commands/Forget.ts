@@ -51,12 +51,24 @@ interface Outcome {
 const forgetOne = (ns: Namespace, snapshot: Snapshot.Snapshot) =>
   Effect.gen(function* () {
     const datastore = yield* Datastore
-    return yield* datastore.forget(ns, snapshot).pipe(
-      Effect.match({
-        onSuccess: (): Outcome => ({ snapshot: Snapshot.format(snapshot), error: undefined }),
-        onFailure: ({ message }): Outcome => ({ snapshot: Snapshot.format(snapshot), error: message })
-      })
+    yield* datastore.forget(ns, snapshot)
+    return { snapshot: Snapshot.format(snapshot), error: undefined } satisfies Outcome
+  })
+
+/** Goes on past what cannot be removed. */
+const forgetAll = (ns: Namespace, snapshots: ReadonlyArray<Snapshot.Snapshot>) =>
+  Effect.forEach(snapshots, (snapshot) =>
+    forgetOne(ns, snapshot).pipe(
+      Effect.catch(({ message }) =>
+        Effect.succeed<Outcome>({ snapshot: Snapshot.format(snapshot), error: message })
+      )
     )
+  )
+
+const refuseUnasked = (snapshots: ReadonlyArray<Snapshot.Snapshot>) =>
+  new UsageError({
+    detail: `this would remove ${Format.counted(snapshots.length, "snapshot")}`,
+    hint: "say --yes if that is what you want"
   })
 
 const toJson = ({ snapshot, error }: Outcome) =>
@@ -65,6 +77,8 @@ const toJson = ({ snapshot, error }: Outcome) =>
 const toText = ({ snapshot, error }: Outcome): string =>
   error === undefined ? `removed ${snapshot}` : `kept ${snapshot}: ${error}`
 
+const isGroup = (text: string): boolean => text.replace(/\/+$/, "").split("/").length === 2
+
 export const forget = Command.make("forget", flags, ({ what }) =>
   withDatastore(
     Effect.gen(function* () {
@@ -72,19 +86,11 @@ export const forget = Command.make("forget", flags, ({ what }) =>
       const ns = yield* namespace
       const snapshots = withoutDuplicates((yield* Effect.forEach(what, (text) => expand(ns, text))).flat())
       const [only] = snapshots
-      const isSingle = what.length === 1 && snapshots.length === 1 && what[0]?.split("/").length === 3
-      if (!yes && !isSingle) {
-        return yield* new UsageError({
-          detail: `this would remove ${Format.counted(snapshots.length, "snapshot")}`,
-          hint: "say --yes if that is what you want"
-        })
-      }
-      const { forget: forgetNow } = yield* Datastore
-      // A single snapshot that cannot be removed is the command's failure, with its own hint.
-      if (isSingle && only !== undefined) yield* forgetNow(ns, only)
-      const outcomes = isSingle
-        ? snapshots.map((snapshot): Outcome => ({ snapshot: Snapshot.format(snapshot), error: undefined }))
-        : yield* Effect.forEach(snapshots, (snapshot) => forgetOne(ns, snapshot))
+      const isSingle = snapshots.length === 1 && !what.some(isGroup)
+      if (!yes && !isSingle) return yield* refuseUnasked(snapshots)
+      // That a single snapshot cannot be removed is the failure of the command, with its own hint.
+      const outcomes: ReadonlyArray<Outcome> =
+        isSingle && only !== undefined ? [yield* forgetOne(ns, only)] : yield* forgetAll(ns, snapshots)
       yield* print({ json: outcomes.map(toJson), text: outcomes.map(toText).join("\n") })
       const kept = outcomes.filter(({ error }) => error !== undefined).length
       if (kept > 0) {

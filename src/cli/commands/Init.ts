@@ -4,9 +4,9 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import * as Datastore from "../../datastore/Datastore.ts"
+import * as NodePlatform from "../../platform/NodePlatform.ts"
 import { Progress } from "../../platform/Progress.ts"
 import { print } from "../Output.ts"
-import { platform } from "../Repository.ts"
 
 /** Makes the datastore and shows how far it is. */
 export const createDatastore = (folder: string) =>
@@ -27,7 +27,7 @@ export const createDatastore = (folder: string) =>
       )
     )
     return path.resolve(folder)
-  }).pipe(Effect.provide(platform))
+  }).pipe(Effect.provide(NodePlatform.layer))
 
 export const init = Command.make(
   "init",

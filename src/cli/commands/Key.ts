@@ -44,10 +44,13 @@ const toJson = (keyFile: KeyFile.KeyFile) => ({
   hint: keyFile.hint ?? null
 })
 
+const protectionOf = (kind: KeyFile.KeyFile["kdf"]["kind"]): string =>
+  kind === "none" ? "none: whoever reads the file has the key" : `passphrase (${kind})`
+
 const toText = (keyFile: KeyFile.KeyFile): string =>
   [
     `fingerprint  ${Format.name(keyFile.fingerprint ?? "not recorded")}`,
-    `protection   ${keyFile.kdf.kind === "none" ? "none: whoever reads the file has the key" : `passphrase (${keyFile.kdf.kind})`}`,
+    `protection   ${protectionOf(keyFile.kdf.kind)}`,
     `created      ${localTime(keyFile.created)}`,
     `modified     ${localTime(keyFile.modified)}`,
     ...(keyFile.hint === undefined ? [] : [`hint         ${Format.name(keyFile.hint)}`])
@@ -87,10 +90,8 @@ const create = Command.make("create", flags, (input) =>
     yield* refuseExisting(input.file)
     const keyFile = yield* makeKey(input.file, input.kdf, Option.getOrUndefined(input.hint))
     yield* files.createFile(input.file, KeyFile.encode(keyFile), { mode: 0o600, sync: true })
-    yield* print({
-      json: toJson(keyFile),
-      text: `${toText(keyFile)}\nKeep a copy of ${Format.name(input.file)} in a safe place: without it encrypted backups are lost.`
-    })
+    const advice = `Keep a copy of ${Format.name(input.file)} in a safe place: without it encrypted backups are lost.`
+    yield* print({ json: toJson(keyFile), text: `${toText(keyFile)}\n${advice}` })
   }).pipe(Effect.provide(NodeFiles.layer))
 ).pipe(
   Command.withDescription("Make a new key"),

@@ -16,8 +16,8 @@ import { decodeOrDamaged, storeError } from "../../store/StoreError.ts"
 import * as ArchiveReader from "../ArchiveReader.ts"
 import * as ArchiveTree from "../ArchiveTree.ts"
 import type { SnapshotReader } from "../SnapshotReader.ts"
+import { type CatalogLevel, CatalogScan } from "./CatalogScan.ts"
 import * as PxarParts from "./PxarParts.ts"
-import { joinNames } from "./TreeNode.ts"
 
 export interface Found {
   readonly tree: ArchiveTree.ArchiveTree
@@ -27,19 +27,10 @@ export interface Found {
 export type FindError = ArchiveTree.TreeError | ArchiveTree.PathError
 
 const catalogMaxBytes = 256 * 1024 * 1024
-const batchEntries = 4096
 
 const isMatch = (patterns: ReadonlyArray<PathPattern>, path: Uint8Array, isDirectory: boolean): boolean =>
   // A plain pattern is an exclude by nature; here it is what picks an entry.
   match(patterns, path, isDirectory) === "exclude"
-
-/** A directory of the catalog on the way down, and the same directory of the archive once it was needed. */
-interface Level {
-  readonly parent: Level | undefined
-  readonly name: Uint8Array
-  readonly rest: Iterator<Catalog.CatalogEntry>
-  opened: ArchiveTree.OpenDirectory | undefined
-}
 
 interface OpenCatalog {
   readonly bytes: Uint8Array
@@ -82,7 +73,7 @@ const findInArchive = (
     Stream.map((node) => ({ tree, node }))
   )
 
-/** Walks the archive's part of the catalog. */
+/** Walks the archive's part of the catalog, and looks up in the archive what matches. */
 const findInCatalog = (
   tree: ArchiveTree.ArchiveTree,
   patterns: ReadonlyArray<PathPattern>,
@@ -91,35 +82,9 @@ const findInCatalog = (
 ): Stream.Stream<Found, FindError> =>
   Stream.suspend(() => {
     const subject = subjectOf(tree.reader)
-    const levelOf = (
-      parent: Level | undefined,
-      name: Uint8Array,
-      directory: Catalog.CatalogDirectory
-    ): Level => ({
-      parent,
-      name,
-      rest: Catalog.readDirectory(catalog, directory),
-      opened: undefined
-    })
-    const pending = [levelOf(undefined, new Uint8Array(0), top)]
-
-    /** The next entry that matches, at the end undefined; gives up the thread's time after a while. */
-    const scan = (): { readonly level: Level; readonly name: Uint8Array } | "pause" | undefined => {
-      let scanned = 0
-      for (let level = pending.at(-1); level !== undefined; level = pending.at(-1)) {
-        if (scanned++ >= batchEntries) return "pause"
-        const { done, value: entry } = level.rest.next()
-        if (done === true) {
-          pending.pop()
-          continue
-        }
-        const { name, kind } = entry
-        if (entry.kind === "directory") pending.push(levelOf(level, name, entry.directory))
-        const path = joinNames({ parent: level, name })
-        if (isMatch(patterns, path, kind === "directory")) return { level, name }
-      }
-      return undefined
-    }
+    const scan = new CatalogScan(catalog, top, (path, isDirectory) => isMatch(patterns, path, isDirectory))
+    // Levels that the scan has left take their directories with them.
+    const opened = new WeakMap<CatalogLevel, ArchiveTree.OpenDirectory>()
 
     const childOf = (parent: ArchiveTree.OpenDirectory, name: Uint8Array) =>
       Effect.flatMap(tree.childOf(parent, name), (node) =>
@@ -129,22 +94,22 @@ const findInCatalog = (
       )
 
     /** Opens the archive's directory of a level, and those above it that are not open yet. */
-    const openLevel = (wanted: Level) =>
+    const openLevel = (wanted: CatalogLevel) =>
       Effect.gen(function* () {
-        const closed: Array<Level> = []
+        const closed: Array<CatalogLevel> = []
         let level = wanted
-        for (; level.opened === undefined && level.parent !== undefined; level = level.parent)
-          closed.push(level)
-        let directory = (level.opened ??= yield* tree.openDirectory(tree.root))
+        for (; !opened.has(level) && level.parent !== undefined; level = level.parent) closed.push(level)
+        let directory = opened.get(level) ?? (yield* tree.openDirectory(tree.root))
+        opened.set(level, directory)
         for (const next of closed.toReversed()) {
           directory = yield* tree.openDirectory(yield* childOf(directory, next.name))
-          next.opened = directory
+          opened.set(next, directory)
         }
         return directory
       })
 
     const step = Effect.gen(function* () {
-      const found = yield* decodeOrDamaged(subject, scan)
+      const found = yield* decodeOrDamaged(subject, () => scan.next())
       if (found === undefined) return [[], Option.none()] as const
       if (found === "pause") {
         yield* Effect.yieldNow
