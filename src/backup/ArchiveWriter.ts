@@ -39,6 +39,8 @@ export interface ChunkRange {
   readonly last: number
 }
 
+export const rangeBytes = ({ index, first, last }: ChunkRange): number => index.end(last) - index.start(first)
+
 export interface ArchiveWriter {
   readonly ingest: Ingest.Ingest<FilesError | StoreError>
   /** Suggests where to cut; only for `payload`. */

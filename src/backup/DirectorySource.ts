@@ -6,6 +6,9 @@
  * buffer or stores some hundred entries, whichever is first. Content goes from the file into the caller's buffer
  * without a stop.
  *
+ * With a previous archive (version 2), contents of unchanged files are not read. Their chunks come as injections
+ * between two reads: whoever stores the stream puts them there. `read` may then answer 0 before `isFinished`.
+ *
  * The same tree gives the same bytes, however the reads are cut. Trees may change while they are read: the archive
  * stays valid, and `warnings` say what was not stored as it is.
  */
@@ -16,10 +19,12 @@ import { FormatError } from "../format/FormatError.ts"
 import { InvalidName } from "../model/InvalidName.ts"
 import * as PathPattern from "../model/PathPattern.ts"
 import * as Posix from "../platform/Posix.ts"
+import type { ChunkRange } from "./ArchiveWriter.ts"
 import { type ByteSource, SourceError } from "./ByteSource.ts"
 import { Archiver, type CatalogTarget, type SourceStatistics } from "./directory/Archiver.ts"
 import { errnoOf, isVirtual, ROOT_FLAGS } from "./directory/DirectoryListing.ts"
 import { type SourceWarning, Warnings } from "./directory/Warnings.ts"
+import type { PreviousArchive } from "./PreviousArchive.ts"
 
 export type { CatalogTarget, SourceStatistics } from "./directory/Archiver.ts"
 export type { SourceWarning } from "./directory/Warnings.ts"
@@ -34,6 +39,10 @@ export interface DirectorySourceOptions {
   readonly crossFileSystems?: boolean | undefined
   /** Takes the names of all entries, as a directory of its own. Its owner finishes it. */
   readonly catalog?: CatalogTarget | undefined
+  /** Version 2: the same directory as it was backed up last. */
+  readonly previous?: PreviousArchive | undefined
+  /** How many entries may wait while it is open whether contents before them are taken over. */
+  readonly waitingEntries?: number | undefined
   readonly onWarning?: ((warning: SourceWarning) => void) | undefined
 }
 
@@ -42,6 +51,10 @@ export interface DirectorySource extends ByteSource {
   readonly takeArchiveBytes: () => Uint8Array
   /** Version 2: where files begin in the payload stream, since the last call; good places to cut chunks. */
   readonly takeSuggestions: () => ReadonlyArray<number>
+  /** With a previous archive: chunks that come next in the payload stream. To be asked after every `read`. */
+  readonly takeInjection: () => ChunkRange | undefined
+  /** Whether everything was delivered. */
+  readonly isFinished: boolean
   readonly statistics: SourceStatistics
   /** The first thousand; `statistics` count them all. */
   readonly warnings: ReadonlyArray<SourceWarning>
@@ -51,6 +64,11 @@ export interface DirectorySource extends ByteSource {
 
 /** Entries between two returns to the event loop. */
 const STEPS_PER_READ = 512
+/**
+ * Enough for all files of a chunk, as a rule. PBS's client lets 512 wait, and holds each of them open; here an entry
+ * that waits takes some hundred bytes and no descriptor.
+ */
+const WAITING_ENTRIES = 16_384
 const NOTHING = new Uint8Array()
 
 /** Opens a directory for reading. It fails only when the directory cannot be opened or a pattern is malformed. */
@@ -77,6 +95,7 @@ const lift = <A>(work: () => A): Effect.Effect<A, SourceError> =>
 
 class OpenSource implements DirectorySource {
   readonly #version: 1 | 2
+  readonly #isReusing: boolean
   readonly #warnings: Warnings
   readonly #archiver: Archiver
   /** Bytes of the stream that were taken from the encoder and do not yet stand in a target. */
@@ -86,12 +105,15 @@ class OpenSource implements DirectorySource {
 
   constructor(options: DirectorySourceOptions) {
     this.#version = options.version
+    this.#isReusing = options.previous !== undefined
     this.#warnings = new Warnings(options.onWarning)
     const excludes = options.excludes.map(parsePattern)
     const fd = openRoot(options.path)
-    const { catalog, crossFileSystems = false, version } = options
+    const { catalog, crossFileSystems = false, previous, version } = options
+    const entryLimit = options.waitingEntries ?? WAITING_ENTRIES
+    const reuse = previous === undefined || version === 1 ? undefined : { previous, entryLimit }
     try {
-      const archiverOptions = { version, excludes, crossFileSystems, catalog }
+      const archiverOptions = { version, excludes, crossFileSystems, catalog, reuse }
       this.#archiver = new Archiver(fd, archiverOptions, this.#warnings)
     } catch (error) {
       closeSync(fd)
@@ -103,7 +125,7 @@ class OpenSource implements DirectorySource {
   }
 
   get statistics(): SourceStatistics {
-    return { ...this.#archiver.statistics, warnings: this.#warnings.count }
+    return { ...this.#archiver.writer.statistics, warnings: this.#warnings.count }
   }
 
   get warnings(): ReadonlyArray<SourceWarning> {
@@ -114,47 +136,66 @@ class OpenSource implements DirectorySource {
     return this.#archiver.currentPath
   }
 
+  get isFinished(): boolean {
+    return this.#archiver.isFinished && this.#bufferedBytes === 0 && this.#pending.length === 0
+  }
+
   readonly read = (target: Uint8Array): Effect.Effect<number, SourceError> =>
     Effect.flatMap(
       lift(() => this.#fill(target)),
-      (count) =>
-        count > 0 || target.length === 0 || this.#isAtEnd
-          ? Effect.succeed(count)
-          : Effect.andThen(Effect.yieldNow, this.read(target))
+      (count) => {
+        if (count > 0 || target.length === 0 || this.isFinished) return Effect.succeed(count)
+        const { supply } = this.#archiver
+        if (supply !== undefined) return Effect.flatMap(supply, () => this.read(target))
+        if (this.#isReusing) return Effect.succeed(0)
+        return Effect.flatMap(Effect.yieldNow, () => this.read(target))
+      }
     )
 
   readonly takeArchiveBytes = (): Uint8Array =>
-    this.#version === 2 ? this.#archiver.encoder.takeArchiveBytes() : NOTHING
+    this.#version === 2 ? this.#archiver.writer.encoder.takeArchiveBytes() : NOTHING
 
   readonly takeSuggestions = (): ReadonlyArray<number> => {
-    const { suggestions } = this.#archiver
-    this.#archiver.suggestions = []
+    const { writer } = this.#archiver
+    const { suggestions } = writer
+    writer.suggestions = []
     return suggestions
+  }
+
+  readonly takeInjection = (): ChunkRange | undefined => {
+    if (this.#pending.length > 0 || this.#bufferedBytes > 0) return undefined
+    const before = this.#archiver.writer.encoder.payloadPosition
+    const injection = this.#archiver.takeInjection()
+    this.#passedBytes += this.#archiver.writer.encoder.payloadPosition - before
+    return injection
   }
 
   close(): void {
     this.#archiver.close()
   }
 
-  get #isAtEnd(): boolean {
-    return this.#archiver.isFinished && this.#bufferedBytes === 0 && this.#pending.length === 0
-  }
-
   /** Bytes of the stream that wait in the encoder. */
   get #bufferedBytes(): number {
-    const { encoder } = this.#archiver
+    const { encoder } = this.#archiver.writer
     return (this.#version === 1 ? encoder.archivePosition : encoder.payloadPosition) - this.#passedBytes
+  }
+
+  /** Whether there is no further step, or none until somebody else has done something. */
+  get #mustStand(): boolean {
+    const { isFinished, isInjecting, supply } = this.#archiver
+    return isFinished || isInjecting || supply !== undefined
   }
 
   #fill(target: Uint8Array): number {
     let filled = 0
     let stepsLeft = STEPS_PER_READ
     while (filled < target.length) {
-      const mustStop = this.#archiver.content !== undefined || this.#archiver.isFinished || stepsLeft === 0
+      const { content } = this.#archiver.writer
+      const mustStop = content !== undefined || stepsLeft === 0 || this.#mustStand
       if (this.#pending.length > 0) filled += this.#takePending(target.subarray(filled))
       else if (this.#bufferedBytes > 0 && (mustStop || this.#bufferedBytes >= target.length - filled)) {
         this.#drain()
-      } else if (this.#archiver.content !== undefined) filled += this.#readContent(target.subarray(filled))
+      } else if (content !== undefined) filled += this.#readContent(target.subarray(filled))
       else if (mustStop) break
       else {
         this.#archiver.step()
@@ -165,7 +206,7 @@ class OpenSource implements DirectorySource {
   }
 
   #drain(): void {
-    const { encoder } = this.#archiver
+    const { encoder } = this.#archiver.writer
     this.#pending = this.#version === 1 ? encoder.takeArchiveBytes() : encoder.takePayloadBytes()
     this.#passedBytes += this.#pending.length
   }
@@ -178,12 +219,12 @@ class OpenSource implements DirectorySource {
   }
 
   #readContent(target: Uint8Array): number {
-    const { content, encoder } = this.#archiver
+    const { content, encoder } = this.#archiver.writer
     if (content === undefined) return 0
     const count = content.read(target)
     encoder.passPayload(count)
     this.#passedBytes += count
-    if (content.remainingBytes === 0) this.#archiver.finishContent()
+    if (content.remainingBytes === 0) this.#archiver.writer.finishContent()
     return count
   }
 }

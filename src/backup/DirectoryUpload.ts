@@ -1,5 +1,6 @@
 /**
- * DirectoryUpload: one directory on its way into a snapshot, as one archive with its catalog or as a split pair.
+ * DirectoryUpload: one directory on its way into a snapshot, as one archive with its catalog or as a split pair. A split
+ * pair may take the contents of unchanged files over from the pair of the previous snapshot.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -16,6 +17,7 @@ import type { SourceError } from "./ByteSource.ts"
 import type { CatalogUpload } from "./CatalogUpload.ts"
 import * as DirectorySource from "./DirectorySource.ts"
 import * as Ingest from "./Ingest.ts"
+import * as PreviousArchive from "./PreviousArchive.ts"
 
 /** How a directory is compared with its previous backup; see `Backup`. */
 export type ChangeDetection = "legacy" | "data" | "metadata"
@@ -37,6 +39,9 @@ export interface EntryCounts {
   others: number
   hardlinks: number
   contentBytes: number
+  /** Files, and bytes of content, that were taken over from the previous snapshot without reading them. */
+  reusedFiles: number
+  reusedBytes: number
   warnings: number
 }
 
@@ -46,6 +51,8 @@ export const noEntries = (): EntryCounts => ({
   others: 0,
   hardlinks: 0,
   contentBytes: 0,
+  reusedFiles: 0,
+  reusedBytes: 0,
   warnings: 0
 })
 
@@ -55,7 +62,7 @@ interface Context {
   readonly reporter: Reporter
   readonly entries: EntryCounts
   readonly catalog: CatalogUpload | undefined
-  readonly options: DirectoryOptions
+  readonly options: DirectoryOptions & PreviousArchive.PreviousOptions
 }
 
 interface DirectorySpec {
@@ -71,6 +78,8 @@ const addCounts = (total: EntryCounts, found: EntryCounts): void => {
   total.others += found.others
   total.hardlinks += found.hardlinks
   total.contentBytes += found.contentBytes
+  total.reusedFiles += found.reusedFiles
+  total.reusedBytes += found.reusedBytes
   total.warnings += found.warnings
 }
 
@@ -79,7 +88,12 @@ const expectedBytes = ({ options, session }: Context, archiveFile: string): numb
   options.expectedBytes ??
   session.previous?.manifest.files.find(({ filename }) => filename === archiveFile)?.sizeBytes
 
-const openSource = (context: Context, spec: DirectorySpec, version: 1 | 2) => {
+const openSource = (
+  context: Context,
+  spec: DirectorySpec,
+  version: 1 | 2,
+  previous?: PreviousArchive.PreviousArchive
+) => {
   const { options, catalog, reporter } = context
   const crossFileSystems = options.crossFileSystems ?? false
   return DirectorySource.openDirectory({
@@ -91,8 +105,11 @@ const openSource = (context: Context, spec: DirectorySpec, version: 1 | 2) => {
       version === 1 && catalog !== undefined
         ? { writer: catalog.writer, name: spec.archive.file }
         : undefined,
-    onWarning: ({ path, message }) =>
-      reporter({ type: "warning", subject: Buffer.from(path).toString(), message })
+    previous,
+    onWarning: ({ path, message }) => {
+      const subject = path.length === 0 ? spec.archive.client : Buffer.from(path).toString()
+      reporter({ type: "warning", subject, message })
+    }
   })
 }
 
@@ -129,36 +146,67 @@ export const splitNames = (archive: ArchiveName) => {
   }
 }
 
-const uploadSplit = (context: Context, spec: DirectorySpec): Effect.Effect<void, Failure, Scope.Scope> =>
-  Effect.gen(function* () {
-    const { session, report, entries } = context
-    const { archive } = spec
-    const names = splitNames(archive)
-    const source = yield* openSource(context, spec, 2)
-    const metadata = yield* ArchiveWriter.open(session, names.metadata, {
+/** What to compare with; a previous archive that cannot be opened is worth a warning and no more. */
+const openPrevious = (
+  { entries, options, reporter, session }: Context,
+  names: PreviousArchive.PairNames,
+  subject: string
+): Effect.Effect<PreviousArchive.PreviousArchive | undefined> =>
+  options.changeDetection === "metadata"
+    ? PreviousArchive.open(session, names, options).pipe(
+        Effect.catch((error) =>
+          Effect.sync(() => {
+            const message = `the previous snapshot cannot be compared with: ${error.message}`
+            entries.warnings++
+            reporter({ type: "warning", subject, message })
+            return undefined
+          })
+        )
+      )
+    : Effect.succeed(undefined)
+
+const openWriters = (session: BackupSession, names: PreviousArchive.PairNames) =>
+  Effect.all({
+    metadata: ArchiveWriter.open(session, names.metadata, {
       kind: "dynamic",
       averageBytes: archiveAverageBytes
-    })
-    const payload = yield* ArchiveWriter.open(session, names.payload, {
+    }),
+    payload: ArchiveWriter.open(session, names.payload, {
       kind: "payload",
       averageBytes: archiveAverageBytes
     })
+  })
+
+const uploadSplit = (context: Context, spec: DirectorySpec): Effect.Effect<void, Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { session, report, entries } = context
+    const { client } = spec.archive
+    const names = splitNames(spec.archive)
+    const previous = yield* openPrevious(context, names, client)
+    const source = yield* openSource(context, spec, 2, previous)
+    const { metadata, payload } = yield* openWriters(session, names)
     const total = expectedBytes(context, names.payload.file)
     let done = 0
-    report(archive.client, "started", 0, total)
-    yield* Ingest.drain(source, payload.ingest, {
-      beforeCut: () => source.takeSuggestions().forEach(payload.suggest),
-      afterBlock: (count) => {
-        done += count
-        report(archive.client, "running", done, total, { files: source.statistics.files })
-        return metadata.ingest.write(source.takeArchiveBytes())
-      }
-    })
-    yield* metadata.ingest.write(source.takeArchiveBytes())
+    const tell = (state: "started" | "running" | "ended"): void => {
+      const { files, reusedFiles } = source.statistics
+      report(client, state, done, total, { files, "reused-files": reusedFiles })
+    }
+    tell("started")
+    while (!source.isFinished) {
+      const count = yield* source.read(payload.ingest.space())
+      source.takeSuggestions().forEach(payload.suggest)
+      if (count > 0) yield* payload.ingest.commit(count)
+      const injection = source.takeInjection()
+      if (injection !== undefined) yield* payload.inject(injection)
+      yield* metadata.ingest.write(source.takeArchiveBytes())
+      done += count + (injection === undefined ? 0 : ArchiveWriter.rangeBytes(injection))
+      tell("running")
+      yield* Effect.yieldNow
+    }
     yield* metadata.finish
     yield* payload.finish
     addCounts(entries, source.statistics)
-    report(archive.client, "ended", done, total, { files: source.statistics.files })
+    tell("ended")
   })
 
 export const upload = (context: Context, spec: DirectorySpec): Effect.Effect<void, Failure, Scope.Scope> =>

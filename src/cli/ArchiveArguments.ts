@@ -19,7 +19,8 @@ const standardInput = Stream.suspend(() =>
   NodeStream.fromReadable<Uint8Array, SourceError>({
     evaluate: () => process.stdin,
     onError: (error) => new SourceError({ subject: "standard input", detail: String(error) }),
-    closeOnDone: false
+    // Left open, a pipe whose writer goes on would keep an interrupted program alive.
+    closeOnDone: true
   })
 )
 

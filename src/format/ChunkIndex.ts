@@ -54,6 +54,15 @@ export interface IndexIdentity {
   readonly ctime: number
 }
 
+/** Size of the largest chunk the index speaks of. An index may claim anything: compare before allocating. */
+export const largestChunkBytes = (index: ChunkIndex): number => {
+  let largest = 0
+  for (let chunk = 0; chunk < index.count; chunk++) {
+    largest = Math.max(largest, index.end(chunk) - index.start(chunk))
+  }
+  return largest
+}
+
 /** A finished index, and what the manifest says of it. */
 export interface EncodedIndex {
   readonly bytes: Uint8Array

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import type { ChunkIndex } from "../format/ChunkIndex.ts"
+import { type ChunkIndex, largestChunkBytes } from "../format/ChunkIndex.ts"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import type { ChunkError } from "../platform/ChunkCodec.ts"
 import type { FilesError } from "../platform/Files.ts"
@@ -31,13 +31,6 @@ export interface ArchiveReader {
 
 /** Decoded chunks kept for random access. */
 const cachedChunks = 6
-
-const largestChunkOf = (index: ChunkIndex): number => {
-  let largest = 0
-  for (let chunk = 0; chunk < index.count; chunk++)
-    largest = Math.max(largest, index.end(chunk) - index.start(chunk))
-  return largest
-}
 
 export const make = (
   chunks: ChunkStore["Service"],
@@ -93,7 +86,7 @@ const makePieces = (
 ): Effect.Effect<PieceStream<ReadError>, never, Scope.Scope> =>
   Effect.gen(function* () {
     const scope = yield* Effect.scope
-    const bufferBytes = largestChunkOf(index)
+    const bufferBytes = largestChunkBytes(index)
     // One buffer is with the reader, the others are being filled; two for each thread keep the threads busy.
     const ahead = Math.min(parallelism + 1, index.count)
     const free: Array<Uint8Array> = []

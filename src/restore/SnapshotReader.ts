@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { hash } from "node:crypto"
 import { Datastore, snapshotLockName } from "../datastore/Datastore.ts"
-import type { ChunkIndex } from "../format/ChunkIndex.ts"
+import { type ChunkIndex, largestChunkBytes } from "../format/ChunkIndex.ts"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
 import * as Manifest from "../format/Manifest.ts"
@@ -87,6 +87,13 @@ export const open = (options: OpenOptions): Effect.Effect<SnapshotReader, Failur
         )
         if (found.sizeBytes !== file.sizeBytes || found.computeChecksum() !== file.csum) {
           return yield* storeError("Damaged", subjectOf(file), "the index is not the one the manifest names")
+        }
+        if (largestChunkBytes(found) > DataBlob.dataSizeMaxBytes) {
+          return yield* storeError(
+            "Damaged",
+            subjectOf(file),
+            "the index has a chunk larger than chunks may be"
+          )
         }
         return found
       })

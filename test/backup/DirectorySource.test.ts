@@ -87,7 +87,15 @@ describe("DirectorySource", () => {
           Buffer.from(sparse ?? []).toString("latin1"),
           `beginning${zeros(16384 - 9)}middle${zeros(16384 - 6)}`
         )
-        const expected = { files: 6, directories: 7, others: 1, hardlinks: 1, warnings: 0 }
+        const expected = {
+          files: 6,
+          directories: 7,
+          others: 1,
+          hardlinks: 1,
+          warnings: 0,
+          reusedFiles: 0,
+          reusedBytes: 0
+        }
         assert.deepStrictEqual(statistics, { ...expected, contentBytes: 4800 + 32 * 1024 + 1 + 6 + 4 })
         assert.deepStrictEqual(warnings, [])
       })

@@ -1,6 +1,6 @@
 /**
- * Keeps what a command writes to standard output, which it does by descriptor. To be used in a mock of the module, which
- * has to be declared in the test file itself:
+ * Keeps what a command writes to standard output, which it does by descriptor. To be used in a mock of the module,
+ * which has to be declared in the test file itself:
  *
  *     vi.mock("node:fs", async (original) => (await import("./lookCapture.ts")).capturing(await original()))
  */

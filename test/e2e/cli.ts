@@ -148,7 +148,7 @@ export const temporaryFiles = (store: string): ReadonlyArray<string> =>
 /** Chunk files by their path, the largest first. */
 export const chunkFiles = (store: string): ReadonlyArray<string> =>
   readdirSync(path.join(store, ".chunks"), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.includes("/"))
+    .filter((name) => /\/[0-9a-f]{64}$/.test(name))
     .map((name) => path.join(store, ".chunks", name))
     .toSorted((left, right) => statSync(right).size - statSync(left).size)
 

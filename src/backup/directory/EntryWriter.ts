@@ -45,20 +45,23 @@ export interface WriterOptions {
 }
 
 /** A regular file that the walk has looked at. */
-export interface SeenFile {
+interface SeenFile {
   readonly path: Uint8Array
   readonly stat: Posix.PosixStat
-  /** Undefined when it was not read. */
-  readonly metadata: FileMetadata | undefined
+  readonly metadata: FileMetadata
   /** To be told where the file stands, for the names that follow. */
   readonly link: LinkTarget | undefined
 }
+
+/** The same when its metadata may not have been read. */
+type PassedFile = Omit<SeenFile, "metadata"> & { readonly metadata: FileMetadata | undefined }
 
 type OtherKind = Exclude<ReturnType<typeof kindOfMode>, "file" | "directory" | undefined>
 
 export const REPLACED = "it was left out: something else took its place while the directory was read"
 
-const EXCLUDES_MODE = MODE_TYPE.file | 0o600
+const EXCLUDES_METADATA = makeFileMetadata({ mode: MODE_TYPE.file | 0o600 })
+const NO_PATH = new Uint8Array()
 const SLASH = 0x2f
 
 const nameOf = (path: Uint8Array): Uint8Array => path.subarray(path.lastIndexOf(SLASH) + 1)
@@ -168,38 +171,38 @@ export class EntryWriter {
     return true
   }
 
-  /**
-   * Adds a file: with the content that it had in the previous backup when nothing has changed, or by reading it. True
-   * when the descriptor was taken over.
-   */
-  addFile(fd: number, path: Uint8Array, stat: Posix.PosixStat): boolean {
-    const metadata = this.#metadata.read(fd, stat, this.#warn)
-    const link = this.#hardlinks.remember(stat, path)
+  /** Adds a file with the content that it had in the previous backup; false when it must be read. */
+  addUnchanged(path: Uint8Array, stat: Posix.PosixStat, metadata: FileMetadata): boolean {
     const range = this.#reuse?.unchanged(metadata, stat.sizeBytes)
-    if (this.#reuse !== undefined && range !== undefined) {
-      const file = { path, stat, metadata, link }
-      this.#reuse.addContent(path, range, (payloadOffset) => {
-        if (payloadOffset === undefined) this.#readAgain(file)
-        else this.#takeOver(path, metadata, payloadOffset, stat.sizeBytes, link)
-      })
-      return false
-    }
-    this.#heldFd = fd
-    this.#putBehindRun(path, () => {
-      this.#heldFd = undefined
-      this.#beginFile(fd, path, stat, metadata, link)
+    if (range === undefined) return false
+    const file = { path, stat, metadata, link: this.#hardlinks.remember(stat, path) }
+    this.#reuse?.addContent(path, range, (payloadOffset) => {
+      if (payloadOffset === undefined) this.#readAgain(file)
+      else this.#takeOver(file, payloadOffset)
     })
     return true
   }
 
-  /** Ends the archive, with the patterns of the command line as a file of their own, and then carries out `close`. */
-  finish(excludes: Uint8Array | undefined, excludesName: Uint8Array, close: () => void): void {
-    this.#putBehindRun(new Uint8Array(), () => {
-      if (excludes !== undefined) {
-        const metadata = makeFileMetadata({ mode: EXCLUDES_MODE })
-        this.encoder.startFile(excludesName, metadata, excludes.length)
-        this.encoder.writePayload(excludes)
-        this.#catalog?.addFile(excludesName, excludes.length, 0)
+  /** Adds a file whose content is read. Takes over the descriptor. */
+  addFile(fd: number, path: Uint8Array, stat: Posix.PosixStat, metadata: FileMetadata): void {
+    const file = { path, stat, metadata, link: this.#hardlinks.remember(stat, path) }
+    this.#heldFd = fd
+    this.#putBehindRun(path, () => {
+      this.#heldFd = undefined
+      this.#beginFile(fd, file)
+    })
+  }
+
+  /** Ends the archive, with a last file that is no file of the tree, and carries out `close` when that is done. */
+  finish(
+    file: { readonly name: Uint8Array; readonly content: Uint8Array } | undefined,
+    close: () => void
+  ): void {
+    this.#putBehindRun(NO_PATH, () => {
+      if (file !== undefined) {
+        this.encoder.startFile(file.name, EXCLUDES_METADATA, file.content.length)
+        this.encoder.writePayload(file.content)
+        this.#catalog?.addFile(file.name, file.content.length, 0)
       }
       this.encoder.finishArchive()
       this.#catalog?.endDirectory()
@@ -219,14 +222,8 @@ export class EntryWriter {
     else write()
   }
 
-  /** Begins a file whose content is read. Takes over the descriptor. */
-  #beginFile(
-    fd: number,
-    path: Uint8Array,
-    stat: Posix.PosixStat,
-    metadata: FileMetadata,
-    link: LinkTarget | undefined
-  ): void {
+  /** Begins a file; its content comes out of the descriptor, which is taken over. */
+  #beginFile(fd: number, { link, metadata, path, stat }: SeenFile): void {
     try {
       const name = nameOf(path)
       const payloadOffset = this.encoder.payloadPosition
@@ -244,13 +241,8 @@ export class EntryWriter {
     }
   }
 
-  #takeOver(
-    path: Uint8Array,
-    metadata: FileMetadata,
-    payloadOffset: number,
-    sizeBytes: number,
-    link: LinkTarget | undefined
-  ): void {
+  #takeOver({ link, metadata, path, stat }: SeenFile, payloadOffset: number): void {
+    const { sizeBytes } = stat
     const fileOffset = this.encoder.addFileReference(nameOf(path), metadata, payloadOffset, sizeBytes)
     if (link !== undefined) link.fileOffset = fileOffset
     this.statistics.files++
@@ -260,7 +252,7 @@ export class EntryWriter {
   }
 
   /** Stores a file that the walk has passed, as it is now. */
-  #readAgain({ link, metadata: known, path, stat: before }: SeenFile): void {
+  #readAgain({ link, path, stat: before, metadata: known }: PassedFile): void {
     const fd = openFileBelow(this.#rootFd, path)
     let isTaken = false
     try {
@@ -270,7 +262,8 @@ export class EntryWriter {
       const metadata = isKnown ? known : this.#metadata.read(fd, stat, this.#warn)
       isTaken = true
       // Another file than the one that the later names belong to is no target for them.
-      this.#beginFile(fd, path, stat, metadata, isSameFile(before, stat) ? link : undefined)
+      const file = { path, stat, metadata, link: isSameFile(before, stat) ? link : undefined }
+      this.#beginFile(fd, file)
     } finally {
       if (!isTaken) closeSync(fd)
     }

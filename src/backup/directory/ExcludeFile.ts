@@ -86,11 +86,11 @@ const readWhole = (path: string, sizeBytes: number): Uint8Array => {
 }
 
 /** The patterns of the command line as they are recorded, each with a newline. */
-export const linesOf = (excludes: ReadonlyArray<PathPattern.PathPattern>): Uint8Array =>
+export const recordedLines = (excludes: ReadonlyArray<PathPattern.PathPattern>): Uint8Array =>
   Buffer.concat(excludes.flatMap(({ text }) => [text, Uint8Array.of(0x0a)]))
 
 /** The same as the prelude of a split archive; undefined when there are none. */
 export const preludeOf = (excludes: ReadonlyArray<PathPattern.PathPattern>): Uint8Array | undefined =>
   excludes.length === 0
     ? undefined
-    : Buffer.from(JSON.stringify({ "exclude-patterns": Buffer.from(linesOf(excludes)).toString() }))
+    : Buffer.from(JSON.stringify({ "exclude-patterns": Buffer.from(recordedLines(excludes)).toString() }))

@@ -40,8 +40,8 @@ export class ReuseCursor {
   }
 
   /**
-   * Goes to the child of that name in the directory that the walk is in. Names must ascend from call to call. False when
-   * more bytes are needed; throws `FormatError` when the archive is damaged.
+   * Goes to the child of that name in the directory that the walk is in. Names must ascend from call to call. False
+   * when more bytes are needed; throws `FormatError` when the archive is damaged.
    */
   seek(name: Uint8Array): boolean {
     this.#found = undefined

@@ -7,8 +7,8 @@
  * padding, that is, bytes of contents that are gone. `settle` decides, and the caller must do so before it writes
  * anything else to the payload stream.
  *
- * Invariants: within the new stream contents keep their order and distances, so their offsets increase strictly; a chunk
- * that stands at the end of the new stream is not put there a second time when a later run begins in it.
+ * Invariants: within the new stream contents keep their order and distances, so their offsets increase strictly; a
+ * chunk that stands at the end of the new stream is not put there a second time when a later run begins in it.
  */
 import type { ChunkIndex } from "../../format/ChunkIndex.ts"
 

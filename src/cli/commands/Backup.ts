@@ -53,9 +53,10 @@ const flags = {
     Flag.withDescription("Also back up what is mounted below the directory"),
     Flag.withDefault(false)
   ),
-  changeDetection: Flag.Literals("change-detection", ["legacy", "data"]).pipe(
+  changeDetection: Flag.Literals("change-detection", ["legacy", "data", "metadata"]).pipe(
     Flag.withDescription(
-      "legacy: one archive with a catalog; data: metadata and content in separate archives"
+      "legacy: one archive with a catalog; data: metadata and content in separate archives; metadata: the same, and " +
+        "files whose metadata is as in the previous snapshot are not read"
     ),
     Flag.withDefault("legacy")
   ),
@@ -102,6 +103,8 @@ const toJson = (summary: Backup.BackupSummary) => ({
     "compressed-size": summary.statistics.storedBytes,
     duplicates: summary.statistics.reusedChunks + summary.statistics.duplicateChunks,
     files: summary.entries.files,
+    "reused-files": summary.entries.reusedFiles,
+    "reused-size": summary.entries.reusedBytes,
     warnings: summary.entries.warnings
   },
   "duration-seconds": summary.durationSeconds
@@ -116,6 +119,9 @@ const savedLine = ({ statistics }: Backup.BackupSummary): string => {
   ].join("; ")
 }
 
+const reusedLine = ({ reusedFiles, reusedBytes }: Backup.BackupSummary["entries"]): string =>
+  `${Format.counted(reusedFiles, "file")} with ${Format.bytes(reusedBytes)} unchanged and not read`
+
 /** What a finished backup says. */
 export const summaryText = (summary: Backup.BackupSummary): string => {
   const { entries, statistics, durationSeconds } = summary
@@ -128,6 +134,7 @@ export const summaryText = (summary: Backup.BackupSummary): string => {
       return `  ${client}: ${Format.bytes(sizeBytes)}${kind === "blob" ? " (blob)" : ""}`
     }),
     ...(entries.files + entries.directories > 0 ? [found] : []),
+    ...(entries.reusedFiles > 0 ? [reusedLine(entries)] : []),
     `${total} (${rate}), ${Format.counted(statistics.chunks, "chunk")}`,
     savedLine(summary),
     `snapshot ${Snapshot.format(summary.snapshot)} is complete`,
@@ -149,7 +156,10 @@ export const backup = Command.make("backup", flags, (input) =>
     const archives = yield* Effect.forEach(input.archives, ArchiveArguments.parse)
     const id = Option.getOrElse(input.id, defaultId)
     const group = yield* parseInput(() => BackupGroup.make(input.type, id), "use --backup-id")
-    yield* parseInput(() => input.exclude.map(PathPattern.parse), "see: granary backup --help")
+    yield* parseInput(
+      () => input.exclude.map((pattern) => PathPattern.parse(pattern)),
+      "see: granary backup --help"
+    )
     const time = Option.isSome(input.time) ? { time: yield* parseTime(input.time.value) } : {}
     const summary = yield* withDatastore(
       Backup.run({

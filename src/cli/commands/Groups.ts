@@ -3,6 +3,7 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as BackupGroup from "../../model/BackupGroup.ts"
+import * as NodeFiles from "../../platform/NodeFiles.ts"
 import * as Listing from "../../restore/Listing.ts"
 import * as Format from "../Format.ts"
 import { localTime } from "../LocalTime.ts"
@@ -38,5 +39,5 @@ export const groups = Command.make("groups", {}, () =>
     const ns = yield* namespace
     const infos = yield* withDatastore(Stream.runCollect(Listing.groups(ns)))
     yield* print({ json: infos.map(toJson), text: toText(infos) })
-  })
+  }).pipe(Effect.provide(NodeFiles.layer))
 ).pipe(Command.withDescription("List backup groups"))

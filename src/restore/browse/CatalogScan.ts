@@ -1,6 +1,6 @@
 /**
- * CatalogScan: looks through one archive's part of a catalog for entries that somebody wants, directories before what is
- * in them. Levels are kept in a list, so no depth is too much.
+ * CatalogScan: looks through one archive's part of a catalog for entries that somebody wants, a directory before what
+ * is in it. Levels are kept in a list, so no depth is too much.
  */
 import * as Catalog from "../../format/Catalog.ts"
 import { joinNames } from "./TreeNode.ts"

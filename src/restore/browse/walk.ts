@@ -1,6 +1,6 @@
 /**
- * Walks a tree from any node down, a directory before what is in it, with a list of what is to come instead of recursion:
- * no depth is too much. Entries come in batches, for few of them are worth a step of their own.
+ * Walks a tree from any node down, a directory before what is in it, with a list of what is to come instead of
+ * recursion: no depth is too much. Entries come in batches, for few of them are worth a step of their own.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
