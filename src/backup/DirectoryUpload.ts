@@ -1,6 +1,6 @@
 /**
- * DirectoryUpload: one directory on its way into a snapshot, as one archive with its catalog or as a split pair. A split
- * pair may take the contents of unchanged files over from the pair of the previous snapshot.
+ * DirectoryUpload: one directory on its way into a snapshot, as one archive with its catalog or as a split
+ * pair. A split pair may take the contents of unchanged files over from the pair of the previous snapshot.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

@@ -2,8 +2,8 @@
 /**
  * The program `granary`. The first interrupt stops the work cleanly, the second one at once.
  *
- * Everything is imported late: after a look at the version of Node, for on an old one the imports fail with riddles, and
- * after Node was told to keep compiled code for the next start.
+ * Everything is imported late: after a look at the version of Node, for on an old one the imports fail with
+ * riddles, and after Node was told to keep compiled code for the next start.
  */
 import * as module from "node:module"
 

@@ -84,7 +84,7 @@ describe("a damaged chunk", () => {
 
     const target = inFolder("from-damaged")
     const restore = ["restore", "-r", store, "host/flipped", "data.pxar", target]
-    assertFails(await granary(restore), 1, new RegExp(`${path.basename(chunk)}.*granary verify`))
+    assertFails(await granary(restore), 1, new RegExp(`${path.basename(chunk)}.*corrupt.*run verify`))
 
     const ended = await granary(["verify", "-r", store])
     assertFails(ended, 1, /1 snapshot failed the verification/)

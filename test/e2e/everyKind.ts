@@ -1,6 +1,6 @@
 /**
- * A folder with a file of every kind and everything that a backup keeps of them, and a description of such a folder that
- * is made without the code under test: by Node's own calls and by getfattr.
+ * A folder with a file of every kind and everything that a backup keeps of them, and a description of such a
+ * folder that is made without the code under test: by Node's own calls and by getfattr.
  */
 import { execFileSync, spawnSync } from "node:child_process"
 import { createHash } from "node:crypto"
