@@ -36,10 +36,19 @@ export interface Running {
   readonly ended: Promise<Ended>
 }
 
+/** The program starts often here: what Node compiled once it need not compile again. */
+const compileCache = path.join(repositoryRoot, "node_modules/.cache/granary-e2e")
+
 /** Nobody's settings but the test's. */
 const environmentOf = (options: RunOptions): NodeJS.ProcessEnv => {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("GRANARY_"))
-  return { ...Object.fromEntries(inherited), NO_COLOR: "1", TZ: "UTC", ...options.environment }
+  return {
+    ...Object.fromEntries(inherited),
+    NO_COLOR: "1",
+    TZ: "UTC",
+    NODE_COMPILE_CACHE: compileCache,
+    ...options.environment
+  }
 }
 
 /** Starts the program. Its standard input stays open until the caller ends it, unless `input` says what it is. */
@@ -129,8 +138,15 @@ const makeFolder = (parent: string): Folder => {
   return { path: made, remove: () => void spawnSync("rm", ["-rf", made]) }
 }
 
-/** On a real file system: with attributes, holes and flags. */
-export const workFolder = (): Folder => makeFolder(os.tmpdir())
+/** On a real file system: with attributes, holes and flags, of which some forbid to remove a file. */
+export const workFolder = (): Folder => {
+  const made = makeFolder(os.tmpdir())
+  const remove = (): void => {
+    spawnSync("chattr", ["-R", "-f", "-ia", made.path])
+    made.remove()
+  }
+  return { path: made.path, remove }
+}
 
 /** In memory where there is such a place: a datastore has 65,536 folders, and tests make many of them. */
 export const fastFolder = (): Folder => makeFolder(existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir())

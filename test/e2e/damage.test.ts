@@ -155,7 +155,7 @@ describe("a manifest", () => {
       const target = inFolder("escaped")
       const ended = await granary(["restore", "-r", store, `host/${id}`, "escaped.conf", target])
       assertFails(ended, 1, /host\/escapes.*index\.json\.blob/)
-      assert.notMatch(ended.errors, /\u001b/)
+      assert.notInclude(ended.errors, "\u001b")
       assert.isFalse(existsSync(target))
       assert.strictEqual((await verify(id)).code, 1)
     }
@@ -189,10 +189,6 @@ describe("an index", () => {
     assert.strictEqual(code, 1)
     assert.match(JSON.stringify(results), /data\.pxar\.didx/)
     await backUp(id)
-    assert.strictEqual(
-      (await succeed(["cat", "-r", store, `host/${id}`, "data.pxar", "text"])).text,
-      "readable"
-    )
   })
 })
 

@@ -14,13 +14,23 @@ const keyed = (name: string): ReadonlyArray<string> => ["--keyfile", inFolder(na
 const archives = () => [`docs.pxar:${inFolder("docs")}`, `a.conf:${inFolder("docs/secret")}`]
 
 const backUp = (id: string, ...rest: ReadonlyArray<string>) => [
-  ...["backup", "-r", store, "--backup-id", id],
+  "backup",
+  "-r",
+  store,
+  "--backup-id",
+  id,
   ...rest,
   ...archives()
 ]
 
 const readBack = (id: string, ...rest: ReadonlyArray<string>) => [
-  ...["cat", "-r", store, ...rest, `host/${id}`, "docs.pxar", "secret"]
+  "cat",
+  "-r",
+  store,
+  ...rest,
+  `host/${id}`,
+  "docs.pxar",
+  "secret"
 ]
 
 beforeAll(async () => {

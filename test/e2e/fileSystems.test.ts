@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import {
   assertFails,
+  type Folder,
   granary,
   isRoot,
   isSame,
@@ -18,7 +19,7 @@ import {
 } from "./cli.ts"
 
 const MIB = 1024 * 1024
-const folder = workFolder()
+let folder: Folder
 const inFolder = (...parts: ReadonlyArray<string>): string => path.join(folder.path, ...parts)
 const mounted: Array<string> = []
 
@@ -36,10 +37,11 @@ const remount = (place: string, option: string): void => {
 
 const tryMount = (): boolean => {
   if (!isRoot) return false
-  const place = inFolder("try")
-  mkdirSync(place)
-  if (spawnSync("mount", ["-t", "tmpfs", "tmpfs", place]).status !== 0) return false
-  return spawnSync("umount", [place]).status === 0
+  const place = workFolder()
+  const isMounted = spawnSync("mount", ["-t", "tmpfs", "tmpfs", place.path]).status === 0
+  if (isMounted) spawnSync("umount", [place.path])
+  place.remove()
+  return isMounted
 }
 
 const canMount = tryMount()
@@ -52,6 +54,9 @@ const makeNoise = (name: string, sizeMebibytes: number): string => {
   return inFolder(name)
 }
 
+beforeAll(() => {
+  folder = workFolder()
+})
 afterAll(() => {
   for (const place of mounted) spawnSync("umount", [place])
   folder.remove()
@@ -91,21 +96,19 @@ describe.skipIf(!canMount)("a full disk", () => {
 
   it("as the target of a restore: a clear error", async () => {
     const target = mount("small-target", 16)
-    for (const [archive, place] of [["data.pxar", path.join(target, "tree")] as const]) {
-      const ended = await granary(["restore", "-r", store, "host/full", archive, place])
-      assert.strictEqual(ended.code, 1, ended.errors)
-      assert.match(ended.errors, /^error: .*no space left/im)
-    }
+    const ended = await granary(["restore", "-r", store, "host/full", "data.pxar", path.join(target, "tree")])
+    assertFails(ended, 1, /no space left/i)
   })
 })
 
 describe.skipIf(!canMount)("a read-only datastore", () => {
   let store = ""
-  const data = inFolder("data")
+  let data = ""
 
   beforeAll(async () => {
     const disk = mount("read-only", 64)
     store = await makeStore(disk)
+    data = inFolder("data")
     mkdirSync(data)
     writeFileSync(path.join(data, "file"), "content")
     await succeed(["backup", "-r", store, "--backup-id", "kept", `data.pxar:${data}`])

@@ -36,7 +36,11 @@ afterAll(() => {
 })
 
 const backup = (id: string, ...archives: ReadonlyArray<string>) => [
-  ...["backup", "-r", store, "--backup-id", id],
+  "backup",
+  "-r",
+  store,
+  "--backup-id",
+  id,
   ...archives
 ]
 

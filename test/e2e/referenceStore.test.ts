@@ -8,8 +8,10 @@ import {
   document,
   fastFolder,
   fixtures,
+  type Folder,
   granary,
   isRoot,
+  type Snapshot,
   snapshotsIn,
   succeed,
   workFolder
@@ -17,6 +19,10 @@ import {
 
 const original = path.join(fixtures, "datastore")
 const keyFile = path.join(fixtures, "keys/fixed.key.json")
+
+interface Listed extends Snapshot {
+  readonly owner: string
+}
 
 interface Expected {
   readonly dir: string
@@ -29,15 +35,18 @@ interface Expected {
 }
 
 describe.skipIf(!existsSync(original))("a datastore of the reference", () => {
-  const fast = fastFolder()
-  const work = workFolder()
-  const store = path.join(fast.path, "store")
+  let fast: Folder
+  let work: Folder
+  let store = ""
   const target = (name: string): string => path.join(work.path, name)
   const expected: ReadonlyArray<Expected> = existsSync(original)
     ? JSON.parse(readFileSync(path.join(fixtures, "datastore.snapshots.json"), "utf8"))
     : []
 
   beforeAll(() => {
+    fast = fastFolder()
+    work = workFolder()
+    store = path.join(fast.path, "store")
     cpSync(original, store, { recursive: true, preserveTimestamps: true })
     // Folders without chunks got lost on the way here; a datastore has them all.
     for (let prefix = 0; prefix < 0x10000; prefix++) {
@@ -54,23 +63,17 @@ describe.skipIf(!existsSync(original))("a datastore of the reference", () => {
     const known = new Set(expected.map(({ ns }) => ns))
     for (const ns of known) assert.isTrue(ns === "" || namespaces.some((each) => each.ns === ns))
     for (const ns of known) {
-      const listed = await document<ReadonlyArray<Record<string, unknown>>>([
-        "snapshots",
-        "-r",
-        store,
-        "--ns",
-        ns
-      ])
+      const listed = await document<ReadonlyArray<Listed>>(["snapshots", "-r", store, "--ns", ns])
       const wanted = expected.filter((each) => each.ns === ns)
       assert.strictEqual(listed.length, wanted.length, `namespace "${ns}"`)
       for (const { dir, manifest, owner } of wanted) {
         const found = listed.find((each) => {
-          const time = new Date(Number(each["backup-time"]) * 1000).toISOString().replace(".000", "")
-          return dir.endsWith(`${String(each["backup-type"])}/${String(each["backup-id"])}/${time}`)
+          const time = new Date(each["backup-time"] * 1000).toISOString().replace(".000", "")
+          return dir.endsWith(`${each["backup-type"]}/${each["backup-id"]}/${time}`)
         })
-        assert.strictEqual(found?.["owner"], owner, dir)
+        assert.strictEqual(found?.owner, owner, dir)
         assert.sameMembers(
-          (found?.["files"] as ReadonlyArray<{ filename: string }>)
+          found!.files
             .map(({ filename }) => filename)
             .filter((name) => name !== "index.json.blob" && name !== "client.log.blob"),
           manifest?.files.map(({ filename }) => filename) ?? [],

@@ -77,6 +77,7 @@ export class ReuseLookup {
   /** Fetches what `seek` lacked. */
   readonly supply: Effect.Effect<void> = Effect.suspend(() => {
     const chunk = this.#wantedChunk
+    this.#isWaiting = false
     this.#wantedChunk = undefined
     return chunk === undefined ? this.#fetchPiece : this.#checkChunks(chunk)
   }).pipe(Effect.catch((error) => Effect.sync(() => this.#giveUp(error.message))))

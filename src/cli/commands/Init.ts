@@ -11,20 +11,21 @@ import { print } from "../Output.ts"
 /** Makes the datastore and shows how far it is. */
 export const createDatastore = (folder: string) =>
   Effect.gen(function* () {
-    const report = yield* Progress
+    const reporter = yield* Progress
+    const report = (state: "started" | "running" | "ended", done: number, total: number | undefined): void =>
+      reporter({
+        type: "progress",
+        task: "create",
+        subject: folder,
+        state,
+        unit: "folders",
+        done,
+        total,
+        counts: {}
+      })
+    report("started", 0, undefined)
     yield* Datastore.create(folder, ({ done, total }) =>
-      Effect.sync(() =>
-        report({
-          type: "progress",
-          task: "create",
-          subject: folder,
-          state: done === total ? "ended" : "running",
-          unit: "folders",
-          done,
-          total,
-          counts: {}
-        })
-      )
+      Effect.sync(() => report(done === total ? "ended" : "running", done, total))
     )
     return path.resolve(folder)
   }).pipe(Effect.provide(NodePlatform.layer))
