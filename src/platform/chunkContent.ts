@@ -7,6 +7,7 @@ import * as DataBlob from "../format/DataBlob.ts"
 import { FormatError } from "../format/FormatError.ts"
 import * as Digest from "../model/Digest.ts"
 import { hash } from "node:crypto"
+import { releaseMemory } from "./releaseMemory.ts"
 
 /** No blob file is larger. */
 export const largestBlobBytes = DataBlob.encodedSizeMax(DataBlob.dataSizeMaxBytes)
@@ -101,6 +102,7 @@ export const checkBlob = (blob: Uint8Array, expected: ExpectedChunk): Verdict =>
   if (!(outcome instanceof Uint8Array)) {
     return outcome.reason === "Corrupt" ? { state: "corrupt", detail: outcome.detail } : checkSealed(blob)
   }
+  releaseMemory(outcome, blob)
   return { state: "good", kind: DataBlob.peekKind(blob), encodedSizeBytes: blob.length, isProven: true }
 }
 

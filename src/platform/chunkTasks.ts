@@ -17,6 +17,7 @@ import {
   type Verdict
 } from "./chunkContent.ts"
 import { fromErrno, FilesError } from "./Files.ts"
+import { releaseMemory } from "./releaseMemory.ts"
 import { crc32 } from "node:zlib"
 
 export const stageChunk = (request: {
@@ -39,7 +40,9 @@ export const stageChunk = (request: {
     throw error
   }
   closeOrRemove(fd, temporaryPath)
-  return { encodedSizeBytes: header.length + body.length, kind }
+  const encodedSizeBytes = header.length + body.length
+  releaseMemory(body, data)
+  return { encodedSizeBytes, kind }
 }
 
 /** Network file systems report a full disk only when a file is closed. */
@@ -130,7 +133,9 @@ export const loadChunk = (
     }
   }
   target.set(outcome)
-  return { length: outcome.length }
+  const { length } = outcome
+  releaseMemory(outcome, scratch)
+  return { length }
 }
 
 const header = new Uint8Array(12)
