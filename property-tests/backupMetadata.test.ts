@@ -19,7 +19,12 @@ import {
 } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { assertSameTree, backUpOn, type Generation } from "../test/backup/directory/generations.ts"
+import {
+  assertAccessible,
+  assertSameTree,
+  backUpOn,
+  type Generation
+} from "../test/backup/directory/generations.ts"
 import { setTimes } from "../test/backup/directory/trees.ts"
 
 const kinds = [
@@ -126,6 +131,7 @@ describe("metadata change detection", () => {
             const actual = await Effect.runPromise(backUpOn(tree.root, options))
             const whole = await Effect.runPromise(backUpOn(tree.root))
             assertSameTree(actual, whole)
+            await Effect.runPromise(assertAccessible(actual))
             const { files, contentBytes, hardlinks } = whole.statistics
             assert.deepInclude(actual.statistics, { files, contentBytes, hardlinks })
             assert.strictEqual(actual.readBytes, readBytesOf(actual))

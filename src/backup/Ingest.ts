@@ -105,9 +105,9 @@ export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, nev
         yield* FiberSet.run(storing, stored)
       })
 
-    /** A failed chunk ends the backup at once, not when somebody happens to look. */
+    /** A failed chunk ends the backup at once. One that failed earlier wins over a wait that is over at once. */
     const orFirstFailure = <A>(wait: Effect.Effect<A>): Effect.Effect<A, E> =>
-      Effect.raceFirst(wait, Effect.andThen(FiberSet.join(storing), Effect.never))
+      Effect.raceFirst(Effect.andThen(FiberSet.join(storing), Effect.never), wait)
 
     const cut = (length: number): Effect.Effect<void, E> => {
       const digest = finishHash(length)
@@ -150,6 +150,7 @@ export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, nev
       end: Effect.gen(function* () {
         yield* advance(true)
         yield* orFirstFailure(FiberSet.awaitEmpty(storing))
+        yield* orFirstFailure(Effect.void)
       })
     }
   })

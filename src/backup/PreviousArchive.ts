@@ -4,13 +4,14 @@
  *
  * Invariant: it is trusted no further than it is proven. Both indexes are those that the manifest names; with a key the
  * manifest is signed with the same one; a chunk counts as present only when the session knows it from the previous
- * snapshot and its file is there now. A chunk found missing is forgotten by the session as well, so that the same
- * content is stored again when it is read.
+ * snapshot and its file is there now. A chunk found missing or corrupt is forgotten by the session as well, so that the
+ * same content is stored again when it is read.
  */
 import * as Effect from "effect/Effect"
 import type { ChunkIndex } from "../format/ChunkIndex.ts"
 import * as Manifest from "../format/Manifest.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
+import * as Digest from "../model/Digest.ts"
 import type { ChunkError } from "../platform/ChunkCodec.ts"
 import { type FilesError, isNotFound } from "../platform/Files.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
@@ -69,13 +70,24 @@ const openIndex = (
     return index
   })
 
-const piecesOf = ({ crypt, datastore }: BackupSession, index: ChunkIndex): PreviousArchive["nextPiece"] => {
+/** A chunk that cannot be read is no known one any more; a corrupt one makes room for a good one of the same name. */
+const disown = ({ datastore, crypt, known }: BackupSession, { digest, reason }: ChunkError) =>
+  Effect.suspend(() => {
+    known.delete(Digest.toBytes(digest))
+    const condemned = datastore.chunks.condemn({ digest, sizeBytes: undefined, crypt })
+    return reason === "Corrupt" ? Effect.ignore(condemned) : Effect.void
+  })
+
+const piecesOf = (session: BackupSession, index: ChunkIndex): PreviousArchive["nextPiece"] => {
+  const { crypt, datastore } = session
   let next = 0
   return Effect.suspend(() => {
     if (next === index.count) return Effect.succeed(undefined)
     const chunk = next++
     const sizeBytes = index.end(chunk) - index.start(chunk)
-    return datastore.chunks.read({ digest: index.digest(chunk), sizeBytes, crypt })
+    return datastore.chunks
+      .read({ digest: index.digest(chunk), sizeBytes, crypt })
+      .pipe(Effect.tapErrorTag("ChunkError", (error) => disown(session, error)))
   })
 }
 

@@ -139,6 +139,8 @@ describe("metadata change detection", () => {
       assert.strictEqual(second.warnings.length, 1)
       assert.match(second.warnings[0]!, damaged)
       assert.deepStrictEqual(reusedOf(second.summary), [0, 40])
+      // The same entries come to the same chunk, which is stored anew beside the condemned one.
+      assert.deepStrictEqual(yield* inStore(base)(differences(second.summary.snapshot, root)), [])
     })
   )
 

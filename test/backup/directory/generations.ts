@@ -11,6 +11,8 @@ import {
   type SourceStatistics
 } from "../../../src/backup/DirectorySource.ts"
 import type { PreviousArchive } from "../../../src/backup/PreviousArchive.ts"
+import type { FormatError } from "../../../src/format/FormatError.ts"
+import * as Accessor from "../../../src/format/pxar/Accessor.ts"
 import * as DynamicIndex from "../../../src/format/DynamicIndex.ts"
 import * as Digest from "../../../src/model/Digest.ts"
 import { entriesOf, type Stored, warningsOf } from "./trees.ts"
@@ -150,6 +152,36 @@ export const backUpOn = (root: string, options: GenerationOptions = {}) =>
       return generation
     })
   )
+
+const rangesOf = (bytes: Uint8Array): Accessor.RangeReader => ({
+  sizeBytes: bytes.length,
+  read: (offset, lengthBytes) => Effect.sync(() => bytes.subarray(offset, offset + lengthBytes))
+})
+
+/** Files below a directory whose content random access finds, its header included. */
+const countAccessible = (
+  archive: Accessor.Archive,
+  child: Accessor.Child
+): Effect.Effect<number, FormatError> =>
+  Effect.gen(function* () {
+    let count = 0
+    const directory = yield* Accessor.openDirectory(archive, child)
+    for (const below of yield* Accessor.listChildren(archive, directory)) {
+      const entry = yield* Accessor.readEntry(archive, below)
+      if (entry.kind === "directory") count += yield* countAccessible(archive, below)
+      if (entry.kind !== "file") continue
+      yield* Accessor.contentRange(archive, entry)
+      count++
+    }
+    return count
+  })
+
+/** Fails unless random access finds the content of every file. */
+export const assertAccessible = ({ archive, payload, statistics }: Generation) =>
+  Effect.gen(function* () {
+    const opened = yield* Accessor.openArchive(rangesOf(archive), rangesOf(payload))
+    assert.strictEqual(yield* countAccessible(opened, opened.root), statistics.files)
+  })
 
 const isFile = (stored: Stored) => stored.event.entry.kind === "file"
 
