@@ -2,8 +2,9 @@
  * Backup: a whole backup run: opens a session, stores every archive that was asked for, and finishes the snapshot.
  *
  * Directories become pxar archives: `legacy` is one stream with a catalog beside it; `data` and `metadata`
- * split it into metadata (`.mpxar`) and content (`.ppxar`), cut where files begin. Images become fixed indexes,
- * streams whatever their name says, small files blobs.
+ * split it into metadata (`.mpxar`) and content (`.ppxar`), cut where files begin, and `metadata` takes the content
+ * of files whose metadata has not changed from the previous snapshot. Images become fixed indexes, streams whatever
+ * their name says, small files blobs.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -17,7 +18,7 @@ import * as ArchiveNames from "../model/ArchiveName.ts"
 import type { Snapshot } from "../model/Snapshot.ts"
 import type { FilesError } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
-import type { StoreError } from "../store/StoreError.ts"
+import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as ArchiveWriter from "./ArchiveWriter.ts"
 import * as BackupProgress from "./BackupProgress.ts"
 import * as BackupSession from "./BackupSession.ts"
@@ -100,6 +101,13 @@ const uploadStream = <E>(
   source: ByteSource<E>
 ): Effect.Effect<void, StoreFailure | E, Scope.Scope> =>
   Effect.gen(function* () {
+    if (archive.kind === "blob") {
+      return yield* storeError(
+        "Refused",
+        archive.client,
+        "a stream is stored as NAME.pxar or NAME.img, not as a blob"
+      )
+    }
     const cutting: ArchiveWriter.Cutting =
       archive.kind === "fixed"
         ? { kind: "fixed", chunkBytes: imageChunkSizeBytes, sizeBytes: undefined }

@@ -1,10 +1,11 @@
 /**
  * BulkFile: writes and reads whole chunk files past the page cache (O_DIRECT) where the file system can do that.
  *
- * A backup writes what nobody reads soon: kept in the page cache it would push out what the machine's programs need, and
- * copying it there costs more than everything else that is done with a chunk. Direct transfers want aligned memory,
- * offsets and lengths. So content goes through one aligned buffer per thread, the last block is filled up with zeros,
- * and the file is cut to its length. Small files, and file systems that refuse, take the ordinary way.
+ * A backup writes what nobody reads soon: kept in the page cache it would push out what the machine's programs
+ * need, and copying it there costs more than everything else that is done with a chunk. Direct transfers want
+ * aligned memory, offsets and lengths. So content goes through one aligned buffer per thread, the last block is
+ * filled up with zeros, and the file is cut to its length. Small files, and file systems that refuse, take the
+ * ordinary way.
  *
  * Plain synchronous functions for worker threads; what they throw is an errno error of `node:fs`.
  */

@@ -68,6 +68,9 @@ const crossing = (task: Task): { readonly sent: Task; readonly transfer: Array<A
   return { sent: { ...task, request: { ...task.request, data } }, transfer: [data.buffer] }
 }
 
+/** Chunks lie outside of the heap; what is on it is small and short-lived. */
+const resourceLimits = { maxYoungGenerationSizeMb: 4 }
+
 export const isShared = (bytes: Uint8Array): boolean => bytes.buffer instanceof SharedArrayBuffer
 
 export class ChunkWorkers {
@@ -106,7 +109,7 @@ export class ChunkWorkers {
   }
 
   #start(): Thread {
-    const worker = new Worker(entry)
+    const worker = new Worker(entry, { resourceLimits })
     const thread: Thread = { worker, waiting: new Map() }
     worker.unref()
     worker.on("message", ({ id, result }: Answer) => {

@@ -1,6 +1,7 @@
 /** Datastores and backups of small directories into them. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Random from "node:crypto"
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -35,7 +36,7 @@ export const newStore = Effect.gen(function* () {
 export const inStore =
   (base: string) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-    Effect.scoped(effect).pipe(Effect.provide(Datastore.layer({ path: base })), Effect.provide(platform))
+    Effect.provide(Effect.scoped(effect), Layer.provideMerge(Datastore.layer({ path: base }), platform))
 
 /** Bytes that no other seed gives, and that do not compress. */
 export const noise = (seed: string, sizeBytes: number): Buffer =>

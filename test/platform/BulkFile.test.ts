@@ -1,0 +1,92 @@
+/** Chunk files past the page cache: whatever the size, the file holds exactly what was written. */
+import { assert, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+import * as BulkFile from "../../src/platform/BulkFile.ts"
+
+const KiB = 1024
+const sizes = [
+  0,
+  1,
+  4096,
+  255 * KiB,
+  256 * KiB - 12,
+  256 * KiB - 11,
+  300_001,
+  1024 * KiB - 12,
+  5 * 1024 * KiB + 7
+]
+
+const header = Buffer.from("header bytes")
+
+/** Bytes of which every block differs. */
+const content = (sizeBytes: number): Uint8Array =>
+  Uint8Array.from({ length: sizeBytes }, (_, index) => (index * 31 + (index >>> 9) * 7) & 0xff)
+
+const folders = [tmpdir(), "/dev/shm", "."].filter((folder) => fs.existsSync(folder))
+
+const within = (parent: string, use: (folder: string) => void): void => {
+  const folder = fs.mkdtempSync(path.join(parent, "granary-bulk-"))
+  try {
+    use(folder)
+  } finally {
+    fs.rmSync(folder, { recursive: true })
+  }
+}
+
+const codeOf = (run: () => void): unknown => {
+  try {
+    run()
+    return undefined
+  } catch (error) {
+    return error instanceof Error && "code" in error ? error.code : error
+  }
+}
+
+for (const parent of folders) {
+  describe(`BulkFile in ${parent}`, () => {
+    it("writes and reads files of every size exactly", () => {
+      within(parent, (folder) => {
+        for (const size of sizes) {
+          const file = path.join(folder, String(size))
+          const body = content(size)
+          BulkFile.write(file, header, body, size % 2 === 0)
+          const expected = Buffer.concat([header, body])
+          assert.isTrue(fs.readFileSync(file).equals(expected), `content of ${size} bytes`)
+          assert.strictEqual(fs.statSync(file).mode & 0o777, 0o644)
+          const read = BulkFile.read(file, expected.length)
+          assert.isTrue(read !== undefined && expected.equals(read), `${size} bytes read`)
+          assert.isUndefined(BulkFile.read(file, expected.length - 1))
+        }
+      })
+    })
+
+    it("reads what others wrote, also while it is still in the cache", () => {
+      within(parent, (folder) => {
+        const file = path.join(folder, "file")
+        const bytes = content(900_001)
+        fs.writeFileSync(file, bytes)
+        assert.isTrue(Buffer.from(bytes).equals(BulkFile.read(file, 1 << 20) ?? Buffer.alloc(0)))
+      })
+    })
+
+    it("never overwrites, and leaves nothing behind when it cannot write", () => {
+      within(parent, (folder) => {
+        const file = path.join(folder, "file")
+        fs.writeFileSync(file, "kept")
+        assert.strictEqual(
+          codeOf(() => BulkFile.write(file, header, content(300_000), false)),
+          "EEXIST"
+        )
+        assert.strictEqual(fs.readFileSync(file, "utf8"), "kept")
+        const missing = path.join(folder, "none", "file")
+        assert.strictEqual(
+          codeOf(() => BulkFile.write(missing, header, content(300_000), false)),
+          "ENOENT"
+        )
+        assert.deepStrictEqual(fs.readdirSync(folder), ["file"])
+      })
+    })
+  })
+}
