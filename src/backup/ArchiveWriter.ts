@@ -147,22 +147,25 @@ const cutterOf = (cutting: Cutting): Cutter => {
 }
 
 /** Stores one chunk and counts what became of it. */
-const storeChunk = (session: BackupSession) => (digestBytes: Uint8Array, data: Uint8Array) => {
-  const { compress, crypt, datastore, statistics } = session
-  return datastore.chunks.insert({ digest: Digest.fromBytes(digestBytes), data, compress, crypt }).pipe(
-    Effect.map(({ duplicate, encodedSizeBytes }) => {
-      statistics.encodedBytes += encodedSizeBytes
-      if (duplicate) {
-        statistics.duplicateChunks += 1
-        statistics.duplicateBytes += data.length
-      } else {
-        statistics.newChunks += 1
-        statistics.newBytes += data.length
-        statistics.storedBytes += encodedSizeBytes
-      }
-    })
-  )
-}
+const storeChunk =
+  (session: BackupSession, hasMargins: boolean) => (digestBytes: Uint8Array, data: Uint8Array) => {
+    const { compress, crypt, datastore, statistics } = session
+    return datastore.chunks
+      .insert({ digest: Digest.fromBytes(digestBytes), data, compress, crypt, hasMargins })
+      .pipe(
+        Effect.map(({ duplicate, encodedSizeBytes }) => {
+          statistics.encodedBytes += encodedSizeBytes
+          if (duplicate) {
+            statistics.duplicateChunks += 1
+            statistics.duplicateBytes += data.length
+          } else {
+            statistics.newChunks += 1
+            statistics.newBytes += data.length
+            statistics.storedBytes += encodedSizeBytes
+          }
+        })
+      )
+  }
 
 export const open = (
   session: BackupSession,
@@ -197,7 +200,7 @@ export const open = (
       }
     }
 
-    const store = storeChunk(session)
+    const store = storeChunk(session, true)
     const digestSuffix = crypt?.idKey
     const ingest = yield* Ingest.make({ scanner, chunker, slotCount, digestSuffix, announce, store })
 
@@ -218,7 +221,7 @@ export const open = (
       Effect.gen(function* () {
         const { data, digest } = yield* zeroChunk
         for (let done = 0; done < count; done++) {
-          if (!announce(digest, data.length)) yield* store(digest, data)
+          if (!announce(digest, data.length)) yield* storeChunk(session, false)(digest, data)
         }
       })
 

@@ -31,7 +31,7 @@ export interface IngestOptions<E> {
   readonly digestSuffix: Uint8Array | undefined
   /** Every chunk in order, before it is stored. True when it is known and need not be stored. */
   readonly announce: (digest: Uint8Array, sizeBytes: number) => boolean
-  /** Stores a chunk; `data` stays as it is until this ends. */
+  /** Stores a chunk; `data` stays as it is until this ends, and the margins around it are free to be used. */
   readonly store: (digest: Uint8Array, data: Uint8Array) => Effect.Effect<void, E>
 }
 
@@ -57,6 +57,7 @@ const pageBytes = 64 * 1024
 export const memoryBytes = (maximumChunkBytes: number, slotCount: number): number =>
   slotCount * slotBytes(maximumChunkBytes)
 
+/** A multiple of the page, as is the room for margins, so that every slot is aligned alike. */
 const slotBytes = (maximumChunkBytes: number): number => maximumChunkBytes + blockBytes + pageBytes
 
 interface Current {

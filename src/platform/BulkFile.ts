@@ -13,7 +13,7 @@ import * as fs from "node:fs"
 import { webAssembly } from "../chunking/WebAssemblyApi.ts"
 
 /** A multiple of every block size that direct transfers ask for. */
-const alignmentBytes = 4096
+export const alignmentBytes = 4096
 
 /** Below this the page cache is quicker. */
 const directFromBytes = 256 * 1024
@@ -92,14 +92,39 @@ const quietly = (run: () => void): void => {
   }
 }
 
-/** Writes `header` and `body` to a new file (0644); with `sync` it is on the disk afterwards. */
-export const write = (path: string, header: Uint8Array, body: Uint8Array, sync: boolean): void => {
+/** The memory around `body`, from its header to the end of its last block; undefined when that is not aligned. */
+const frameInPlace = (headerBytes: number, body: Uint8Array): Uint8Array | undefined => {
+  const start = body.byteOffset - headerBytes
+  const end = start + rounded(headerBytes + body.length)
+  if (start < 0 || start % alignmentBytes !== 0 || end > body.buffer.byteLength) return undefined
+  return new Uint8Array(body.buffer, start, end - start)
+}
+
+/** Header and body in one aligned piece. */
+const frame = (header: Uint8Array, body: Uint8Array, hasMargins: boolean): Uint8Array => {
+  const sizeBytes = header.length + body.length
+  const inPlace = hasMargins ? frameInPlace(header.length, body) : undefined
+  const aligned = inPlace ?? alignedBuffer(rounded(sizeBytes)).subarray(0, rounded(sizeBytes))
+  aligned.set(header)
+  if (inPlace === undefined) aligned.set(body, header.length)
+  aligned.fill(0, sizeBytes)
+  return aligned
+}
+
+/**
+ * Writes `header` and `body` to a new file (0644); with `sync` it is on the disk afterwards. With `hasMargins`
+ * the memory before and behind the body is free to be used, and nothing is copied if it is aligned.
+ */
+export const write = (
+  path: string,
+  header: Uint8Array,
+  body: Uint8Array,
+  options: { readonly sync: boolean; readonly hasMargins?: boolean }
+): void => {
+  const { sync, hasMargins = false } = options
   const sizeBytes = header.length + body.length
   const direct = (): void => {
-    const aligned = alignedBuffer(rounded(sizeBytes)).subarray(0, rounded(sizeBytes))
-    aligned.set(header)
-    aligned.set(body, header.length)
-    aligned.fill(0, sizeBytes)
+    const aligned = frame(header, body, hasMargins)
     writeNew(path, directFlag, sync, (fd) => {
       writeFully(fd, aligned)
       if (aligned.length > sizeBytes) fs.ftruncateSync(fd, sizeBytes)

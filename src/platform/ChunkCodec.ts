@@ -29,6 +29,8 @@ export interface StageRequest {
   readonly crypt: CryptConfig | undefined
   /** Flush the file to the disk. */
   readonly sync: boolean
+  /** The memory around `data`, as a `SlotPool` lays it out, may be used while this lasts. `data` itself stays. */
+  readonly hasMargins?: boolean
 }
 
 export interface Staged {

@@ -25,6 +25,7 @@ export type Task =
         readonly temporaryPath: string
         readonly compress: boolean
         readonly sync: boolean
+        readonly hasMargins?: boolean
       }
     }
   /** The target must lie in shared memory: what a thread writes elsewhere nobody sees. */

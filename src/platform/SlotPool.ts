@@ -6,9 +6,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
+import * as DataBlob from "../format/DataBlob.ts"
+import * as BulkFile from "./BulkFile.ts"
 
 export interface Slot {
-  /** Offset of the slot's first byte in the pool's `bytes`. */
+  /** Offset of the slot's content in the pool's `bytes`. */
   readonly offset: number
   readonly sizeBytes: number
 }
@@ -22,7 +24,14 @@ export interface SlotPool {
   readonly view: (slot: Slot, lengthBytes: number) => Uint8Array
 }
 
-/** Lays `slotCount` slots of `slotBytes` into `bytes`, from `start` on. */
+/**
+ * Room before and behind the content of a slot, for whoever stores it: a blob's header goes right before the
+ * content, so that both are written as they lie, from an aligned place on (see `BulkFile`).
+ */
+export const marginBeforeBytes = DataBlob.headerSize("plain")
+export const marginBehindBytes = BulkFile.alignmentBytes
+
+/** Lays `slotCount` slots of `slotBytes`, margins included, into `bytes`, from `start` on. */
 export const make = (
   bytes: Uint8Array,
   start: number,
@@ -32,7 +41,8 @@ export const make = (
   Effect.gen(function* () {
     const free = yield* Queue.unbounded<Slot>()
     for (let index = 0; index < slotCount; index++) {
-      yield* Queue.offer(free, { offset: start + index * slotBytes, sizeBytes: slotBytes })
+      const sizeBytes = slotBytes - marginBeforeBytes - marginBehindBytes
+      yield* Queue.offer(free, { offset: start + index * slotBytes + marginBeforeBytes, sizeBytes })
     }
     return {
       bytes,

@@ -23,10 +23,15 @@ export const stageChunk = (request: {
   readonly compress: boolean
   readonly crypt: CryptConfig | undefined
   readonly sync: boolean
+  readonly hasMargins?: boolean
 }): Staged => {
   const { data, temporaryPath, compress, crypt, sync } = request
   const { header, body, kind } = DataBlob.encodeParts(data, { compress, ...(crypt ? { crypt } : {}) })
-  BulkFile.write(temporaryPath, header, body, sync)
+  // Only a plain body is the data itself, with the margins around it.
+  BulkFile.write(temporaryPath, header, body, {
+    sync,
+    hasMargins: request.hasMargins === true && body === data
+  })
   const encodedSizeBytes = header.length + body.length
   releaseMemory(body, data)
   return { encodedSizeBytes, kind }

@@ -29,6 +29,8 @@ export interface NewChunk {
   readonly data: Uint8Array
   readonly compress: boolean
   readonly crypt: CryptConfig | undefined
+  /** The memory around `data` is free to be used meanwhile; see `SlotPool`. */
+  readonly hasMargins?: boolean
 }
 
 export interface Inserted {
@@ -166,12 +168,12 @@ export const make = (
         Effect.uninterruptible
       )
 
-    const insert = ({ digest, data, compress, crypt }: NewChunk) =>
+    const insert = ({ digest, data, compress, crypt, hasMargins = false }: NewChunk) =>
       Effect.gen(function* () {
         const found = yield* findPresent(digest)
         if (found !== undefined) return found
         const temporaryPath = yield* files.temporaryName(locate(digest))
-        const request = { data, temporaryPath, compress, crypt, sync: syncsFiles }
+        const request = { data, temporaryPath, compress, crypt, sync: syncsFiles, hasMargins }
         return yield* settle(digest, temporaryPath, codec.stage(request))
       })
 

@@ -51,13 +51,30 @@ for (const parent of folders) {
         for (const size of sizes) {
           const file = path.join(folder, String(size))
           const body = content(size)
-          BulkFile.write(file, header, body, size % 2 === 0)
+          BulkFile.write(file, header, body, { sync: size % 2 === 0 })
           const expected = Buffer.concat([header, body])
           assert.isTrue(fs.readFileSync(file).equals(expected), `content of ${size} bytes`)
           assert.strictEqual(fs.statSync(file).mode & 0o777, 0o644)
           const read = BulkFile.read(file, expected.length)
           assert.isTrue(read !== undefined && expected.equals(read), `${size} bytes read`)
           assert.isUndefined(BulkFile.read(file, expected.length - 1))
+        }
+      })
+    })
+
+    it("writes in place where the margins allow it, and leaves the body alone", () => {
+      within(parent, (folder) => {
+        for (const size of [400_000, 512 * KiB - 12, 512 * KiB - 11]) {
+          for (const start of [4096 + 12, 4096 + 13, 12, 0]) {
+            const memory = new Uint8Array(new SharedArrayBuffer(1024 * KiB)).fill(7)
+            const body = memory.subarray(start, start + size)
+            body.set(content(size))
+            const file = path.join(folder, `${size}-${start}`)
+            BulkFile.write(file, header, body, { sync: false, hasMargins: true })
+            assert.isTrue(fs.readFileSync(file).equals(Buffer.concat([header, content(size)])))
+            assert.deepStrictEqual(Buffer.from(body).compare(content(size)), 0)
+            assert.strictEqual(memory[start + size + 4096], 7)
+          }
         }
       })
     })
@@ -76,13 +93,13 @@ for (const parent of folders) {
         const file = path.join(folder, "file")
         fs.writeFileSync(file, "kept")
         assert.strictEqual(
-          codeOf(() => BulkFile.write(file, header, content(300_000), false)),
+          codeOf(() => BulkFile.write(file, header, content(300_000), { sync: false })),
           "EEXIST"
         )
         assert.strictEqual(fs.readFileSync(file, "utf8"), "kept")
         const missing = path.join(folder, "none", "file")
         assert.strictEqual(
-          codeOf(() => BulkFile.write(missing, header, content(300_000), false)),
+          codeOf(() => BulkFile.write(missing, header, content(300_000), { sync: false })),
           "ENOENT"
         )
         assert.deepStrictEqual(fs.readdirSync(folder), ["file"])

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as SlotPool from "../../src/platform/SlotPool.ts"
 
-const makePool = SlotPool.make(new Uint8Array(1000), 100, 200, 3)
+const makePool = SlotPool.make(new Uint8Array(20_000), 4096, 5000, 3)
 
 describe("SlotPool", () => {
   it.effect("slots lie behind one another and do not overlap", () =>
@@ -12,9 +12,12 @@ describe("SlotPool", () => {
       const slots = yield* Effect.all([pool.acquire, pool.acquire, pool.acquire])
       assert.deepStrictEqual(
         slots.map(({ offset }) => offset),
-        [100, 300, 500]
+        [4096 + 12, 4096 + 5012, 4096 + 10_012]
       )
-      const views = slots.map((slot, index) => pool.view(slot, 200).fill(index + 1))
+      // From the margin before the content to the end of the margin behind it.
+      const whole = slots.map(({ sizeBytes }) => 12 + sizeBytes + 4096)
+      assert.deepStrictEqual(whole, [5000, 5000, 5000])
+      const views = slots.map((slot, index) => pool.view(slot, slot.sizeBytes).fill(index + 1))
       assert.deepStrictEqual(
         views.map((view) => new Set(view)),
         [new Set([1]), new Set([2]), new Set([3])]
