@@ -75,6 +75,9 @@ export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, nev
     const storing = yield* FiberSet.make<void, E>()
     const current: Current = { slot: yield* pool.acquire, filled: 0, hashed: 0, hash: createHash("sha256") }
 
+    /** Chunks handed over and not yet known to be stored. An index must never name one that is not. */
+    let unstored = 0
+
     const hashTo = (length: number): void => {
       const { slot, hashed } = current
       if (length > hashed) current.hash.update(bytes.subarray(slot.offset + hashed, slot.offset + length))
@@ -101,9 +104,13 @@ export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, nev
     const handOver = (length: number, digest: Uint8Array): Effect.Effect<void, E> =>
       Effect.gen(function* () {
         const full = current.slot
-        const stored = store(digest, pool.view(full, length)).pipe(Effect.ensuring(pool.release(full)))
+        const task = store(digest, pool.view(full, length)).pipe(
+          Effect.tap(() => Effect.sync(() => (unstored -= 1))),
+          Effect.ensuring(pool.release(full))
+        )
         continueIn(yield* orFirstFailure(pool.acquire), length)
-        yield* FiberSet.run(storing, stored)
+        unstored += 1
+        yield* FiberSet.run(storing, task)
       })
 
     /** A failed chunk ends the backup at once. One that failed earlier wins over a wait that is over at once. */
@@ -151,10 +158,12 @@ export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, nev
       end: Effect.gen(function* () {
         yield* advance(true)
         yield* orFirstFailure(FiberSet.awaitEmpty(storing))
-        yield* orFirstFailure(Effect.void)
+        yield* orFirstFailure(Effect.suspend(() => (unstored === 0 ? Effect.void : Effect.die(lostChunk))))
       })
     }
   })
+
+const lostChunk = new Error("a chunk got lost on its way into the store")
 
 /** The digest of a whole chunk at once. */
 export const digestOf = (data: Uint8Array, suffix: Uint8Array | undefined): Uint8Array => {
