@@ -5,7 +5,6 @@
  * into an Effect at the edge of a service. Anything else that is thrown is a defect of ours and stays one.
  */
 import * as Data from "effect/Data"
-import * as Effect from "effect/Effect"
 
 /** Names of the formats, as they appear in messages. */
 export type FormatName =
@@ -35,13 +34,3 @@ export class FormatError extends Data.TaggedError("FormatError")<{
 export const fail = (format: FormatName, offset: number, expected: string, found: string): never => {
   throw new FormatError({ format, offset, expected, found })
 }
-
-/** Runs a decoder (or encoder) and turns its `FormatError` into a typed failure. */
-export const attempt = <A>(decode: () => A): Effect.Effect<A, FormatError> =>
-  Effect.suspend(() => {
-    try {
-      return Effect.succeed(decode())
-    } catch (error) {
-      return error instanceof FormatError ? Effect.fail(error) : Effect.die(error)
-    }
-  })

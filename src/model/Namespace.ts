@@ -4,7 +4,7 @@
  * On disk every component is preceded by a folder `ns`, which keeps namespaces apart from the backup types
  * beside them: `team/dev` lies in `ns/team/ns/dev`. At most seven components and 256 characters.
  */
-import * as Brand from "effect/Brand"
+import type * as Brand from "effect/Brand"
 import { refuse } from "./InvalidName.ts"
 import * as SafeId from "./SafeId.ts"
 
@@ -17,7 +17,7 @@ export const lengthMax = 256
 
 const kind = "namespace"
 
-const brand = Brand.nominal<Namespace>()
+const brand = (text: string): Namespace => text as Namespace
 
 export const root: Namespace = brand("")
 

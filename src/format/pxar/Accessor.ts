@@ -9,7 +9,8 @@
  * `contentRange` reads it.
  */
 import * as Effect from "effect/Effect"
-import { attempt, fail, type FormatError } from "../FormatError.ts"
+import { attempt } from "../attempt.ts"
+import { fail, type FormatError } from "../FormatError.ts"
 import {
   checkName,
   type DirectoryEntry,

@@ -6,7 +6,8 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import { attempt, fail, type FormatError } from "../../format/FormatError.ts"
+import { attempt } from "../../format/attempt.ts"
+import { fail, type FormatError } from "../../format/FormatError.ts"
 import type { PayloadReader, PieceStream } from "../PieceStream.ts"
 
 const NONE = new Uint8Array(0)
