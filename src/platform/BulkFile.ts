@@ -24,15 +24,28 @@ const directFlag: number = process.platform === "linux" ? fs.constants.O_DIRECT 
 
 let buffer: Uint8Array = new Uint8Array(0)
 
-/** The thread's buffer, at least so large; what it held is lost. WebAssembly memory begins at a page. */
+/** Memory for direct transfers: WebAssembly's begins at a page. Without it ordinary memory serves ordinary ones. */
+export const alignedMemory = (sizeBytes: number): Uint8Array => {
+  const pages = Math.ceil(sizeBytes / pageBytes)
+  return webAssembly === undefined
+    ? new Uint8Array(pages * pageBytes)
+    : new Uint8Array(new webAssembly.Memory({ initial: pages, maximum: pages, shared: false }).buffer)
+}
+
+/** The thread's buffer, at least so large; what it held is lost. */
 const alignedBuffer = (sizeBytes: number): Uint8Array => {
-  if (buffer.length >= sizeBytes) return buffer
-  const pages = Math.ceil(Math.max(sizeBytes, 4.5 * 1024 * 1024) / pageBytes)
-  buffer =
-    webAssembly === undefined
-      ? new Uint8Array(pages * pageBytes)
-      : new Uint8Array(new webAssembly.Memory({ initial: pages, maximum: pages, shared: false }).buffer)
+  if (buffer.length < sizeBytes) buffer = alignedMemory(Math.max(sizeBytes, 4.5 * 1024 * 1024))
   return buffer
+}
+
+/** Opens the file behind `fd` once more, for direct writing; undefined where that cannot be. */
+export const reopenDirect = (fd: number): number | undefined => {
+  if (directFlag === 0 || webAssembly === undefined) return undefined
+  try {
+    return fs.openSync(`/proc/self/fd/${fd}`, fs.constants.O_WRONLY | directFlag)
+  } catch {
+    return undefined
+  }
 }
 
 const rounded = (sizeBytes: number): number => Math.ceil(sizeBytes / alignmentBytes) * alignmentBytes

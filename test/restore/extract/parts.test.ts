@@ -1,13 +1,18 @@
 /** The small parts that the extractor is made of. */
 import {
   closeSync,
+  existsSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   renameSync,
+  rmSync,
+  statSync,
   symlinkSync,
   unlinkSync,
   writeFileSync
 } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -141,6 +146,42 @@ describe("FileWriter", () => {
         { numRuns: 200 }
       )
     }))
+})
+
+describe("FileWriter of large files", () => {
+  const MiB = 1024 * 1024
+  /** Data, holes of whole pages, runs of zeros that are none, and an end off every grid. */
+  const content = Buffer.alloc(11 * MiB + 777)
+  for (let at = 0; at < content.length; at++) content[at] = (at * 131 + (at >>> 11)) & 0xff
+  content
+    .fill(0, 3 * MiB, 6 * MiB)
+    .fill(0, 8 * MiB + 5, 8 * MiB + 9000)
+    .fill(0, 11 * MiB - 4096, 11 * MiB)
+
+  const folders = [tmpdir(), "/dev/shm"].filter((folder) => existsSync(folder))
+  for (const folder of folders) {
+    it(`writes exactly what came, with holes, in ${folder}`, () => {
+      const base = mkdtempSync(join(folder, "granary-large-"))
+      try {
+        for (const pieceBytes of [1000, 4096, MiB - 1, content.length]) {
+          for (const sizeBytes of [content.length, 11 * MiB, 9 * MiB + 4096]) {
+            const path = join(base, "file")
+            const writer = new FileWriter(openAt(AT_FDCWD, path, CREATE_FILE, 0o600), sizeBytes)
+            for (let at = 0; at < sizeBytes; at += pieceBytes) {
+              writer.write(content.subarray(at, Math.min(at + pieceBytes, sizeBytes)))
+            }
+            writer.finish()
+            closeSync(writer.fd)
+            assert.isTrue(readFileSync(path).equals(content.subarray(0, sizeBytes)))
+            assert.isBelow(statSync(path).blocks * 512, sizeBytes - 2 * MiB)
+            rmSync(path)
+          }
+        }
+      } finally {
+        rmSync(base, { recursive: true })
+      }
+    })
+  }
 })
 
 describe("RestoredFiles", () => {
