@@ -40,16 +40,20 @@ export interface GranaryOptions {
   readonly argv: Command["argv"]
   readonly version: string
   readonly keyFile?: string
+  /** How directories are compared with their previous backup; `legacy` by default. */
+  readonly changeDetection?: "metadata"
 }
 
-export const granary = ({ argv, keyFile, name, version }: GranaryOptions): Program => ({
+export const granary = ({ argv, changeDetection, keyFile, name, version }: GranaryOptions): Program => ({
   name,
   family: "granary",
   version,
   commands: ({ archive }, { repository, target }) => {
     const store = ["--repository", repository, ...(keyFile === undefined ? [] : ["--keyfile", keyFile])]
     const command = (...rest: ReadonlyArray<string>): Command => ({ argv: [...argv, ...rest] })
-    const backup = command("backup", ...store, "--backup-id", "bench", `${archive.name}:${archive.source}`)
+    const mode = changeDetection === undefined ? [] : ["--change-detection", changeDetection]
+    const what = `${archive.name}:${archive.source}`
+    const backup = command("backup", ...store, "--backup-id", "bench", ...mode, what)
     const destination = archive.isDirectory ? target : path.join(target, path.basename(archive.source))
     return {
       init: command("init", repository),

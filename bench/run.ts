@@ -80,6 +80,7 @@ const makePrograms = (
   return [
     Program.granary({ name: "granary", argv, version }),
     Program.granary({ name: "granary, encrypted", argv, version, keyFile }),
+    Program.granary({ name: "granary, metadata", argv, version, changeDetection: "metadata" }),
     Program.restic(),
     Program.borg("borg", []),
     Program.borg("borg, zstd 1", ["--compression", "zstd,1"])

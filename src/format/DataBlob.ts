@@ -16,6 +16,7 @@ import { crc32 } from "node:zlib"
 import { ByteReader } from "./ByteReader.ts"
 import { type CryptConfig, ivSizeBytes, tagSizeBytes } from "./CryptConfig.ts"
 import { fail } from "./FormatError.ts"
+import { releaseMemory } from "./releaseMemory.ts"
 import * as ZstdFrame from "./ZstdFrame.ts"
 
 export type BlobKind = "plain" | "zstd" | "encrypted" | "encrypted-zstd"
@@ -119,6 +120,7 @@ export const encodeParts = (data: Uint8Array, options: EncodeOptions): BlobParts
   }
   const kind = frame === undefined ? "encrypted" : "encrypted-zstd"
   const { iv, tag, ciphertext } = options.crypt.encrypt(payload)
+  if (frame !== undefined) releaseMemory(frame, data)
   const header = makeHeader(kind, ciphertext)
   header.set(iv, plainHeaderSizeBytes)
   header.set(tag, plainHeaderSizeBytes + ivSizeBytes)
@@ -210,5 +212,7 @@ export const decode = (blob: Uint8Array, options: DecodeOptions = {}): Uint8Arra
   }
   const payload = isEncrypted(header.kind) ? decrypt(header, options.crypt) : header.body
   if (!isCompressed(header.kind)) return payload
-  return ZstdFrame.decompress(format, payload, maxSizeBytes, payloadStart)
+  const data = ZstdFrame.decompress(format, payload, maxSizeBytes, payloadStart)
+  releaseMemory(payload, blob)
+  return data
 }

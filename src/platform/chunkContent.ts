@@ -7,7 +7,7 @@ import * as DataBlob from "../format/DataBlob.ts"
 import { FormatError } from "../format/FormatError.ts"
 import * as Digest from "../model/Digest.ts"
 import { hash } from "node:crypto"
-import { releaseMemory } from "./releaseMemory.ts"
+import { releaseMemory } from "../format/releaseMemory.ts"
 
 /** No blob file is larger. */
 export const largestBlobBytes = DataBlob.encodedSizeMax(DataBlob.dataSizeMaxBytes)

@@ -15,7 +15,7 @@ import {
   type Verdict
 } from "./chunkContent.ts"
 import { fromErrno, FilesError } from "./Files.ts"
-import { releaseMemory } from "./releaseMemory.ts"
+import { releaseMemory } from "../format/releaseMemory.ts"
 
 export const stageChunk = (request: {
   readonly data: Uint8Array
