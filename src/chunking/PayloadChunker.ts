@@ -50,7 +50,7 @@ export const makePayloadChunker = (scanner: Scanner, averageBytes: number): Payl
   }
 
   /**
-   * The chunk length that the next usable suggestion asks for; 0 to leave the decision to the hash for now.
+   * The chunk length that the next usable suggestion asks for; 0 to leave the decision to the hash.
    */
   const suggestedLength = (available: number): number => {
     for (;;) {

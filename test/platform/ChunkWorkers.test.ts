@@ -28,16 +28,14 @@ const poison = JSON.parse('{ "kind": "load" }') as Task
 describe("ChunkWorkers", () => {
   it("a thread that dies fails its jobs with a defect, and later jobs work", () =>
     withPool(1, async (pool, folder) => {
+      // Answered before the thread dies: an answer that is still on its way then may be lost with it.
+      const before = await pool.run(stageTask(join(folder, "before")), undefined)
+      assert.strictEqual(before.kind, "staged")
       const results = await Promise.all([
-        pool.run(stageTask(join(folder, "before")), undefined),
         pool.run(poison, undefined),
         pool.run(stageTask(join(folder, "behind")), undefined)
       ])
-      assert.deepStrictEqual(
-        results.map(({ kind }) => kind),
-        ["staged", "failed", "failed"]
-      )
-      for (const result of results.slice(1)) {
+      for (const result of results) {
         assert.isTrue(result.kind === "failed" && result.defect !== undefined)
       }
       const later = await pool.run(stageTask(join(folder, "later")), undefined)
