@@ -7,7 +7,15 @@ import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import { randomBytes } from "node:crypto"
 import * as path from "node:path"
-import { type DirectoryEntry, type FileKind, Files, FilesError, type FileStat, fromErrno } from "./Files.ts"
+import {
+  type ChildStat,
+  type DirectoryEntry,
+  type FileKind,
+  Files,
+  FilesError,
+  type FileStat,
+  fromErrno
+} from "./Files.ts"
 import * as Posix from "./Posix.ts"
 
 const attempt = <A>(operation: string, target: string, run: () => Promise<A>): Effect.Effect<A, FilesError> =>
@@ -16,7 +24,7 @@ const attempt = <A>(operation: string, target: string, run: () => Promise<A>): E
 const lift = (operation: string, target: string, error: unknown): FilesError =>
   error instanceof FilesError ? error : fromErrno(operation, target, error)
 
-const kindOf = (entry: fs.Dirent | fs.BigIntStats): FileKind =>
+const kindOf = (entry: fs.Dirent | fs.Stats | fs.BigIntStats): FileKind =>
   entry.isFile() ? "file" : entry.isDirectory() ? "directory" : entry.isSymbolicLink() ? "symlink" : "other"
 
 const secondsOf = (nanoseconds: bigint): number => {
@@ -163,6 +171,18 @@ const openRead = (target: string) =>
     )
   )
 
+const describeChild = (directory: string, name: string): ChildStat | undefined => {
+  const stat = fs.lstatSync(`${directory}/${name}`, { throwIfNoEntry: false })
+  if (stat === undefined) return undefined
+  return {
+    name,
+    kind: kindOf(stat),
+    sizeBytes: stat.size,
+    mtimeSeconds: Math.floor(stat.mtimeMs / 1000),
+    atimeSeconds: Math.floor(stat.atimeMs / 1000)
+  }
+}
+
 const makeDirectoryNow = (target: string, mode: number): void => {
   fs.mkdirSync(target, { mode })
   fs.chmodSync(target, mode)
@@ -179,6 +199,12 @@ export const layer: Layer.Layer<Files> = Layer.succeed(Files, {
         kind: kindOf(entry)
       }))
     ),
+  // Synchronous, as with `makeDirectories`: a promise a file would cost more than all of the kernel's work.
+  statDirectory: (target) =>
+    Effect.try({
+      try: () => fs.readdirSync(target).flatMap((name) => describeChild(target, name) ?? []),
+      catch: (error) => fromErrno("list", target, error)
+    }),
   openRead,
   makeDirectory: (target, mode) =>
     attempt("create directory", target, async () => {

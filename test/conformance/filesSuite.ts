@@ -227,6 +227,22 @@ const nameTests = (run: Run): void => {
     })
   )
 
+  run("statDirectory tells of every name what stat tells", (files, folder) =>
+    Effect.gen(function* () {
+      yield* files.makeDirectory(`${folder}/d`)
+      yield* files.createFile(`${folder}/d/inner`, text(""))
+      yield* files.createFile(`${folder}/f`, text("12345"))
+      const children = yield* files.statDirectory(folder)
+      assert.deepStrictEqual(children.map(({ name }) => name).toSorted(), ["d", "f"])
+      for (const { name, ...rest } of children) {
+        const { inode: _inode, mode: _mode, ...stat } = yield* files.stat(`${folder}/${name}`)
+        assert.deepStrictEqual(rest, stat)
+      }
+      assert.strictEqual(yield* reasonOf(files.statDirectory(`${folder}/g`)), "NotFound")
+      assert.strictEqual(yield* reasonOf(files.statDirectory(`${folder}/f`)), "NotADirectory")
+    })
+  )
+
   run("unlink and removeDirectory keep apart what is missing, full, or of the other kind", (files, folder) =>
     Effect.gen(function* () {
       yield* files.makeDirectory(`${folder}/d`)
