@@ -65,7 +65,7 @@ const granaryCommand = (program: Options["program"]): Measurement.Command["argv"
   }
   say("building")
   execFileSync(process.execPath, ["scripts/build.ts"], { cwd: repositoryRoot, stdio: "inherit" })
-  return [process.execPath, ...flags, path.join(repositoryRoot, "dist/cli/bin.js")]
+  return [process.execPath, ...flags, path.join(repositoryRoot, "dist/program/bin.js")]
 }
 
 const makePrograms = (
