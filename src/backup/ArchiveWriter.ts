@@ -56,7 +56,7 @@ export interface ArchiveWriter {
 }
 
 /** Four slots keep two threads busy and stay below 70 MiB; a small stream beside a large one does with two. */
-const slotCountOf = (maximumBytes: number): number => (maximumBytes < 4 * 1024 * 1024 ? 2 : 4)
+const slotCountOf = (maximumBytes: number): number => (maximumBytes < 4 * 1024 * 1024 ? 2 : 5)
 
 interface IndexBuilder {
   readonly add: (digest: Uint8Array, sizeBytes: number) => void
@@ -201,8 +201,8 @@ export const open = (
     }
 
     const store = storeChunk(session, true)
-    const digestSuffix = crypt?.idKey
-    const ingest = yield* Ingest.make({ scanner, chunker, slotCount, digestSuffix, announce, store })
+    const digest = (data: Uint8Array) => session.datastore.chunks.digest(data, crypt)
+    const ingest = yield* Ingest.make({ scanner, chunker, slotCount, digest, announce, store })
 
     const inject = (chunks: ChunkRange) =>
       Effect.andThen(
@@ -211,17 +211,20 @@ export const open = (
       )
 
     const zeroChunk = yield* Effect.cached(
-      Effect.sync(() => {
+      Effect.suspend(() => {
         const data = new Uint8Array(chunker.maximumBytes)
-        return { data, digest: Ingest.digestOf(data, digestSuffix) }
+        return Effect.map(digest(data), (zeros) => ({ data, digest: zeros }))
       })
     )
 
     const addZeroChunks = (count: number) =>
       Effect.gen(function* () {
-        const { data, digest } = yield* zeroChunk
+        const zeros = yield* zeroChunk
+        yield* ingest.endChunk
         for (let done = 0; done < count; done++) {
-          if (!announce(digest, data.length)) yield* storeChunk(session, false)(digest, data)
+          if (!announce(zeros.digest, zeros.data.length)) {
+            yield* storeChunk(session, false)(zeros.digest, zeros.data)
+          }
         }
       })
 

@@ -1,18 +1,19 @@
 /**
- * Ingest: the hot path of every backup. Takes the bytes of one archive, cuts them into chunks, hashes them, and hands
- * every chunk that is not known yet to be stored, while the next one is being filled.
+ * Ingest: the hot path of every backup. Takes the bytes of one archive, cuts them into chunks, has them hashed, and
+ * has every chunk that is not known yet stored, while the next one is being filled.
  *
- * Bytes are read straight into a slot of shared memory, scanned and hashed there while they are hot in the
- * cache, and compressed and written from there by worker threads. The number of slots bounds memory and how far
- * reading runs ahead.
+ * Bytes are read straight into a slot of shared memory and scanned there while they are hot in the cache. Worker
+ * threads hash a finished chunk in its slot, and compress and write it from there. The number of slots bounds
+ * memory and how far reading runs ahead.
  *
- * Invariants: chunks are announced in the order of the archive; a slot is not touched between handing it over and its
- * release; `end` returns only when everything handed over is stored; the first failure stops all.
+ * Invariants: chunks are announced in the order of the archive, whichever is hashed first; a slot is not touched between
+ * handing it over and its release; `end` returns only when everything handed over is stored; the first failure
+ * stops all.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
-import { createHash, type Hash } from "node:crypto"
 import type { Scanner } from "../chunking/Scanner.ts"
 import * as SlotPool from "../platform/SlotPool.ts"
 import type { ByteSource } from "./ByteSource.ts"
@@ -27,8 +28,8 @@ export interface IngestOptions<E> {
   readonly scanner: Scanner
   readonly chunker: Chunker
   readonly slotCount: number
-  /** Appended to the content before hashing: the id key of encrypted backups. */
-  readonly digestSuffix: Uint8Array | undefined
+  /** The digest that names a chunk of this content; `data` stays as it is until this ends. */
+  readonly digest: (data: Uint8Array) => Effect.Effect<Uint8Array>
   /** Every chunk in order, before it is stored. True when it is known and need not be stored. */
   readonly announce: (digest: Uint8Array, sizeBytes: number) => boolean
   /** Stores a chunk; `data` stays as it is until this ends, and the margins around it are free to be used. */
@@ -42,7 +43,7 @@ export interface Ingest<E> {
   readonly commit: (count: number) => Effect.Effect<void, E>
   /** Copies bytes that came from elsewhere. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, E>
-  /** Ends the chunk in progress here, whatever its size: what was taken so far is announced, nothing is begun. */
+  /** Ends the chunk in progress here, whatever its size; all that was taken so far is announced, nothing is begun. */
   readonly endChunk: Effect.Effect<void, E>
   /** Everything was given: stores the rest and waits until all is stored. */
   readonly end: Effect.Effect<void, E>
@@ -63,74 +64,83 @@ const slotBytes = (maximumChunkBytes: number): number => maximumChunkBytes + blo
 interface Current {
   slot: SlotPool.Slot
   filled: number
-  hashed: number
-  hash: Hash
+}
+
+/** A chunk that was cut and not announced yet. */
+interface Cut {
+  readonly lengthBytes: number
+  digest: Uint8Array | undefined
+  /** Whether it is known, as soon as it was announced. */
+  readonly known: Deferred.Deferred<boolean>
 }
 
 export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { scanner, chunker, slotCount, digestSuffix, announce, store } = options
+    const { scanner, chunker, slotCount, digest, announce, store } = options
     const { bytes } = scanner
     const pool = yield* SlotPool.make(bytes, scanner.dataOffset, slotBytes(chunker.maximumBytes), slotCount)
     const storing = yield* FiberSet.make<void, E>()
-    const current: Current = { slot: yield* pool.acquire, filled: 0, hashed: 0, hash: createHash("sha256") }
+    const current: Current = { slot: yield* pool.acquire, filled: 0 }
+    const cuts: Array<Cut> = []
+    let scratch = new Uint8Array(0)
 
     /** Chunks handed over and not yet known to be stored. An index must never name one that is not. */
     let unstored = 0
 
-    const hashTo = (length: number): void => {
-      const { slot, hashed } = current
-      if (length > hashed) current.hash.update(bytes.subarray(slot.offset + hashed, slot.offset + length))
-      current.hashed = length
+    /** Announces what has its digest, up to the first chunk that has not: they must come in order. */
+    const announceReady = (): void => {
+      for (let [cut] = cuts; cut?.digest !== undefined; [cut] = cuts) {
+        cuts.shift()
+        Deferred.doneUnsafe(cut.known, Effect.succeed(announce(cut.digest, cut.lengthBytes)))
+      }
     }
 
-    const finishHash = (length: number): Uint8Array => {
-      hashTo(length)
-      if (digestSuffix !== undefined) current.hash.update(digestSuffix)
-      const digest = current.hash.digest()
-      current.hash = createHash("sha256")
-      current.hashed = 0
-      return digest
-    }
-
-    /** Drops a chunk of `length` from the slot and moves what follows it to the front of `slot`. */
-    const continueIn = (slot: SlotPool.Slot, length: number): void => {
-      const from = current.slot.offset
-      bytes.copyWithin(slot.offset, from + length, from + current.filled)
-      current.slot = slot
-      current.filled -= length
-    }
-
-    const handOver = (length: number, digest: Uint8Array): Effect.Effect<void, E> =>
+    const process = (cut: Cut, data: Uint8Array): Effect.Effect<void, E> =>
       Effect.gen(function* () {
-        const full = current.slot
-        const task = store(digest, pool.view(full, length)).pipe(
-          Effect.tap(() => Effect.sync(() => (unstored -= 1))),
-          Effect.ensuring(pool.release(full))
-        )
-        continueIn(yield* orFirstFailure(pool.acquire), length)
-        unstored += 1
-        yield* FiberSet.run(storing, task)
+        const found = yield* digest(data)
+        cut.digest = found
+        announceReady()
+        if (!(yield* Deferred.await(cut.known))) yield* store(found, data)
+        unstored -= 1
       })
 
     /** A failed chunk ends the backup at once. One that failed earlier wins over a wait that is over at once. */
     const orFirstFailure = <A>(wait: Effect.Effect<A>): Effect.Effect<A, E> =>
       Effect.raceFirst(Effect.andThen(FiberSet.join(storing), Effect.never), wait)
 
-    const cut = (length: number): Effect.Effect<void, E> => {
-      const digest = finishHash(length)
-      if (!announce(digest, length)) return handOver(length, digest)
-      continueIn(current.slot, length)
-      return Effect.void
+    /** Copies bytes that do not belong to a chunk out of its slot, before that is in other hands. */
+    const aside = (start: number, end: number): Uint8Array => {
+      if (scratch.length < end - start) scratch = new Uint8Array(end - start)
+      scratch.set(bytes.subarray(start, end))
+      return scratch.subarray(0, end - start)
     }
+
+    /** Hands the first `lengthBytes` of the slot over, and goes on with what follows them in a free one. */
+    const handOver = (lengthBytes: number): Effect.Effect<void, E> =>
+      Effect.gen(function* () {
+        const { slot } = current
+        const cut: Cut = { lengthBytes, digest: undefined, known: Deferred.makeUnsafe() }
+        cuts.push(cut)
+        unstored += 1
+        const task = Effect.ensuring(process(cut, pool.view(slot, lengthBytes)), pool.release(slot))
+        const rest = aside(slot.offset + lengthBytes, slot.offset + current.filled)
+        yield* FiberSet.run(storing, task)
+        current.slot = yield* orFirstFailure(pool.acquire)
+        bytes.set(rest, current.slot.offset)
+        current.filled = rest.length
+      })
 
     const advance = (isEnd: boolean): Effect.Effect<void, E> =>
       Effect.suspend(() => {
         const length = current.filled === 0 ? 0 : chunker.next(current.slot.offset, current.filled, isEnd)
-        if (length > 0) return Effect.andThen(cut(length), advance(isEnd))
-        hashTo(current.filled)
-        return Effect.void
+        return length > 0 ? Effect.andThen(handOver(length), advance(isEnd)) : Effect.void
       })
+
+    /** The last cut is announced last. */
+    const allAnnounced: Effect.Effect<void, E> = Effect.suspend(() => {
+      const last = cuts.at(-1)
+      return last === undefined ? Effect.void : Effect.asVoid(orFirstFailure(Deferred.await(last.known)))
+    })
 
     const space = (): Uint8Array => {
       const start = current.slot.offset + current.filled
@@ -154,7 +164,7 @@ export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, nev
             yield* commit(piece.length)
           }
         }),
-      endChunk: advance(true),
+      endChunk: Effect.andThen(advance(true), allAnnounced),
       end: Effect.gen(function* () {
         yield* advance(true)
         yield* orFirstFailure(FiberSet.awaitEmpty(storing))
@@ -164,12 +174,6 @@ export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, nev
   })
 
 const lostChunk = new Error("a chunk got lost on its way into the store")
-
-/** The digest of a whole chunk at once. */
-export const digestOf = (data: Uint8Array, suffix: Uint8Array | undefined): Uint8Array => {
-  const hash = createHash("sha256").update(data)
-  return (suffix === undefined ? hash : hash.update(suffix)).digest()
-}
 
 export interface DrainHooks<E> {
   /** Between reading a block and cutting it: the place to suggest boundaries. */

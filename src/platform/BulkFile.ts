@@ -3,9 +3,9 @@
  *
  * A backup writes what nobody reads soon: kept in the page cache it would push out what the machine's programs
  * need, and copying it there costs more than everything else that is done with a chunk. Direct transfers want
- * aligned memory, offsets and lengths. So content goes through one aligned buffer per thread, the last block is
- * filled up with zeros, and the file is cut to its length. Small files, and file systems that refuse, take the
- * ordinary way.
+ * aligned memory, offsets and lengths. So content goes through one aligned buffer per thread, and its last, incomplete
+ * block the ordinary way: filling it up and cutting the file afterwards would have the kernel read it back. Small
+ * files, and file systems that refuse, take the ordinary way altogether.
  *
  * Plain synchronous functions for worker threads; what they throw is an errno error of `node:fs`.
  */
@@ -62,11 +62,21 @@ const preferringDirect = <A>(sizeBytes: number, direct: () => A, ordinary: () =>
   }
 }
 
-const writeFully = (fd: number, bytes: Uint8Array): void => {
+const writeFully = (fd: number, bytes: Uint8Array, position = 0): void => {
   for (let written = 0; written < bytes.length;) {
-    const count = fs.writeSync(fd, bytes, written, bytes.length - written, written)
+    const count = fs.writeSync(fd, bytes, written, bytes.length - written, position + written)
     if (count === 0) throw Object.assign(new Error("short write"), { code: "EIO" })
     written += count
+  }
+}
+
+/** Writes what follows the last whole block. */
+const writeTail = (path: string, tail: Uint8Array, position: number): void => {
+  const fd = fs.openSync(path, fs.constants.O_WRONLY)
+  try {
+    writeFully(fd, tail, position)
+  } finally {
+    fs.closeSync(fd)
   }
 }
 
@@ -105,28 +115,26 @@ const quietly = (run: () => void): void => {
   }
 }
 
-/** The memory around `body`, from its header to the end of its last block; undefined when that is not aligned. */
+/** The memory from the header's place before `body` to its end; undefined when that is not aligned. */
 const frameInPlace = (headerBytes: number, body: Uint8Array): Uint8Array | undefined => {
   const start = body.byteOffset - headerBytes
-  const end = start + rounded(headerBytes + body.length)
-  if (start < 0 || start % alignmentBytes !== 0 || end > body.buffer.byteLength) return undefined
-  return new Uint8Array(body.buffer, start, end - start)
+  if (start < 0 || start % alignmentBytes !== 0) return undefined
+  return new Uint8Array(body.buffer, start, headerBytes + body.length)
 }
 
 /** Header and body in one aligned piece. */
 const frame = (header: Uint8Array, body: Uint8Array, hasMargins: boolean): Uint8Array => {
   const sizeBytes = header.length + body.length
   const inPlace = hasMargins ? frameInPlace(header.length, body) : undefined
-  const aligned = inPlace ?? alignedBuffer(rounded(sizeBytes)).subarray(0, rounded(sizeBytes))
-  aligned.set(header)
-  if (inPlace === undefined) aligned.set(body, header.length)
-  aligned.fill(0, sizeBytes)
-  return aligned
+  const content = inPlace ?? alignedBuffer(sizeBytes).subarray(0, sizeBytes)
+  content.set(header)
+  if (inPlace === undefined) content.set(body, header.length)
+  return content
 }
 
 /**
  * Writes `header` and `body` to a new file (0644); with `sync` it is on the disk afterwards. With `hasMargins`
- * the memory before and behind the body is free to be used, and nothing is copied if it is aligned.
+ * the memory before the body is free to be used, and nothing is copied if it is aligned.
  */
 export const write = (
   path: string,
@@ -137,10 +145,11 @@ export const write = (
   const { sync, hasMargins = false } = options
   const sizeBytes = header.length + body.length
   const direct = (): void => {
-    const aligned = frame(header, body, hasMargins)
+    const content = frame(header, body, hasMargins)
+    const wholeBytes = sizeBytes - (sizeBytes % alignmentBytes)
     writeNew(path, directFlag, sync, (fd) => {
-      writeFully(fd, aligned)
-      if (aligned.length > sizeBytes) fs.ftruncateSync(fd, sizeBytes)
+      writeFully(fd, content.subarray(0, wholeBytes))
+      if (wholeBytes < sizeBytes) writeTail(path, content.subarray(wholeBytes), wholeBytes)
     })
   }
   const ordinary = (): void =>

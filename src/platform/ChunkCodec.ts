@@ -7,6 +7,8 @@
  * Obligations of every implementation:
  * - `stage` writes a new file `temporaryPath` holding exactly the encoded blob of `data`; when it fails, or its
  *   fiber is interrupted, the file is gone or about to go, and `data` is not read any more.
+ * - `digest` answers the SHA-256 of `data`, followed by the id key where there is a key; when it ends, or its fiber is
+ *   interrupted, `data` is not read any more.
  * - `load` answers the decoded bytes only when CRC and, if `digest` is given, digest and length are right. With
  *   a `target`, the bytes are a view of the target.
  * - `check` reads the whole file and never fails for what it finds: its verdict separates wrong content from a
@@ -19,7 +21,7 @@ import * as Layer from "effect/Layer"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
 import type { Digest } from "../model/Digest.ts"
-import { checkBlob, decodeChunk, largestBlobBytes, type Verdict } from "./chunkContent.ts"
+import { checkBlob, decodeChunk, digestBytesOf, largestBlobBytes, type Verdict } from "./chunkContent.ts"
 import { Files, type FilesError } from "./Files.ts"
 
 export interface StageRequest {
@@ -79,6 +81,7 @@ export class ChunkCodec extends Context.Service<
   {
     /** How many chunks are worked on at once. */
     readonly parallelism: number
+    readonly digest: (data: Uint8Array, crypt: CryptConfig | undefined) => Effect.Effect<Uint8Array>
     readonly stage: (request: StageRequest) => Effect.Effect<Staged, FilesError>
     readonly load: (request: LoadRequest) => Effect.Effect<Uint8Array, ChunkError | FilesError>
     readonly check: (request: CheckRequest) => Effect.Effect<Verdict>
@@ -123,6 +126,7 @@ export const layerInline: Layer.Layer<ChunkCodec, never, Files> = Layer.effect(
       )
     return ChunkCodec.of({
       parallelism: 1,
+      digest: (data, crypt) => Effect.sync(() => digestBytesOf(data, crypt)),
       stage: ({ data, temporaryPath, compress, crypt, sync }) =>
         Effect.suspend(() => {
           const { header, body, kind } = DataBlob.encodeParts(data, { compress, ...(crypt ? { crypt } : {}) })

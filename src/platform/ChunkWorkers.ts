@@ -1,6 +1,7 @@
 /**
  * A pool of worker threads that work on chunks: hands a job to the thread with the least to do, and matches answers to
- * jobs. Threads start with the first job and end with the pool; an idle pool does not keep a process alive.
+ * jobs. Threads start when there are jobs for them, or at once when asked, and end with the pool; an idle pool does not
+ * keep a process alive.
  *
  * Data in shared memory crosses without a copy; any other bytes are copied once.
  */
@@ -18,6 +19,7 @@ interface Expected {
 }
 
 export type Task =
+  | { readonly kind: "digest"; readonly request: { readonly data: Uint8Array } }
   | {
       readonly kind: "stage"
       readonly request: {
@@ -35,6 +37,7 @@ export type Task =
 export type Job = Task & { readonly id: number; readonly key: Uint8Array | undefined }
 
 export type Result =
+  | { readonly kind: "digested"; readonly value: Uint8Array }
   | { readonly kind: "staged"; readonly value: Staged }
   | { readonly kind: "loaded"; readonly value: Loaded }
   | { readonly kind: "checked"; readonly value: Verdict }
@@ -64,9 +67,14 @@ const entry = new URL(
 
 /** Bytes that are not shared are copied here and handed over: a message would copy all of the buffer around them. */
 const crossing = (task: Task): { readonly sent: Task; readonly transfer: Array<ArrayBuffer> } => {
-  if (task.kind !== "stage" || isShared(task.request.data)) return { sent: task, transfer: [] }
+  if (task.kind !== "stage" && task.kind !== "digest") return { sent: task, transfer: [] }
+  if (isShared(task.request.data)) return { sent: task, transfer: [] }
   const data = new Uint8Array(task.request.data)
-  return { sent: { ...task, request: { ...task.request, data } }, transfer: [data.buffer] }
+  const sent: Task =
+    task.kind === "stage"
+      ? { ...task, request: { ...task.request, data } }
+      : { kind: "digest", request: { data } }
+  return { sent, transfer: [data.buffer] }
 }
 
 /** Chunks lie outside of the heap; what is on it is small and short-lived. */
@@ -81,6 +89,11 @@ export class ChunkWorkers {
 
   constructor(count: number) {
     this.count = count
+  }
+
+  /** Starts all threads now: they take some 40 ms, during which the caller has other things to do. */
+  start(): void {
+    while (this.#threads.length < this.count) this.#start()
   }
 
   /** Runs one task; the promise never rejects. */

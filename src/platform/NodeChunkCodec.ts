@@ -22,13 +22,24 @@ const failureOf = (
     : Effect.die(new Error(defect))
 }
 
-export const layer = (options?: { readonly threads?: number }): Layer.Layer<ChunkCodec> =>
+export interface CodecOptions {
+  /** As many as there are processors by default, 8 at most. */
+  readonly threads?: number
+  /** Start the threads with the layer and not with the first job: for who will certainly have jobs for all of them. */
+  readonly startsEarly?: boolean
+}
+
+export const layer = (options?: CodecOptions): Layer.Layer<ChunkCodec> =>
   Layer.effect(
     ChunkCodec,
     Effect.gen(function* () {
       const threads = options?.threads ?? Math.max(1, Math.min(availableParallelism(), 8))
       const workers = yield* Effect.acquireRelease(
-        Effect.sync(() => new ChunkWorkers(threads)),
+        Effect.sync(() => {
+          const pool = new ChunkWorkers(threads)
+          if (options?.startsEarly === true) pool.start()
+          return pool
+        }),
         (pool) => Effect.promise(() => pool.close())
       )
       const run = (task: Task, crypt: CryptConfig | undefined): Effect.Effect<Result> =>
@@ -36,6 +47,12 @@ export const layer = (options?: { readonly threads?: number }): Layer.Layer<Chun
 
       return ChunkCodec.of({
         parallelism: threads,
+        digest: (data, crypt) =>
+          Effect.flatMap(run({ kind: "digest", request: { data } }, crypt), (result) =>
+            result.kind === "digested"
+              ? Effect.succeed(result.value)
+              : Effect.orDie(unexpected(result, "a chunk"))
+          ),
         stage: ({ crypt, ...request }) =>
           Effect.flatMap(run({ kind: "stage", request }, crypt), (result) =>
             result.kind === "staged"

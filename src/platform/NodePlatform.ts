@@ -7,10 +7,7 @@ import * as NodeChunkCodec from "./NodeChunkCodec.ts"
 import * as NodeFileLocks from "./NodeFileLocks.ts"
 import * as NodeFiles from "./NodeFiles.ts"
 
-export interface PlatformOptions {
-  /** Worker threads for chunks; as many as there are processors by default, 8 at most. */
-  readonly threads?: number
-}
+export type PlatformOptions = NodeChunkCodec.CodecOptions
 
 export const layerWith = (options: PlatformOptions): Layer.Layer<Files | FileLocks | ChunkCodec> =>
   Layer.mergeAll(NodeFiles.layer, NodeFileLocks.layer, NodeChunkCodec.layer(options))

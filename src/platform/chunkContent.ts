@@ -39,6 +39,10 @@ export type Verdict =
 export const digestOf = (data: Uint8Array, crypt: CryptConfig | undefined): Digest.Digest =>
   crypt === undefined ? Digest.parse(hash("sha256", data, "hex")) : crypt.chunkDigest(data)
 
+/** The same as bytes. */
+export const digestBytesOf = (data: Uint8Array, crypt: CryptConfig | undefined): Uint8Array =>
+  crypt === undefined ? hash("sha256", data, "buffer") : Digest.toBytes(crypt.chunkDigest(data))
+
 /** Why decoded bytes are not the expected ones; undefined when they are. */
 export const contentFault = (
   data: Uint8Array,

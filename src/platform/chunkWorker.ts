@@ -4,6 +4,7 @@
  */
 import { parentPort } from "node:worker_threads"
 import * as CryptConfig from "../format/CryptConfig.ts"
+import { digestBytesOf } from "./chunkContent.ts"
 import { checkChunk, loadChunk, stageChunk } from "./chunkTasks.ts"
 import type { Answer, Job } from "./ChunkWorkers.ts"
 import { FilesError, fromErrno } from "./Files.ts"
@@ -22,6 +23,8 @@ const keyOf = (raw: Uint8Array | undefined): CryptConfig.CryptConfig | undefined
 const perform = (job: Job): Answer["result"] => {
   const crypt = keyOf(job.key)
   switch (job.kind) {
+    case "digest":
+      return { kind: "digested", value: digestBytesOf(job.request.data, crypt) }
     case "stage":
       return { kind: "staged", value: stageChunk({ ...job.request, crypt }) }
     case "load":
@@ -31,7 +34,10 @@ const perform = (job: Job): Answer["result"] => {
   }
 }
 
-const pathOf = (job: Job): string => (job.kind === "stage" ? job.request.temporaryPath : job.request.path)
+const pathOf = (job: Job): string => {
+  if (job.kind === "digest") return "a chunk"
+  return job.kind === "stage" ? job.request.temporaryPath : job.request.path
+}
 
 const answer = (job: Job): Answer => {
   try {

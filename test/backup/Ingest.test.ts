@@ -19,15 +19,17 @@ const hex = (digest: Uint8Array): string => Buffer.from(digest).toString("hex")
 
 interface Options {
   readonly slotCount?: number
-  readonly digestSuffix?: Uint8Array
+  readonly digest?: (data: Uint8Array) => Effect.Effect<Uint8Array>
   readonly isKnown?: (digest: string) => boolean
   readonly store?: (digest: string) => Effect.Effect<void, string>
 }
 
+const digestNow = (data: Uint8Array) => Effect.sync(() => hash("sha256", data, "buffer"))
+
 /** An ingest, what it announced and what it gave to the store. */
 const makeIngest = (options: Options = {}) =>
   Effect.gen(function* () {
-    const { digestSuffix, isKnown = () => false, slotCount = 2, store = () => Effect.void } = options
+    const { digest = digestNow, isKnown = () => false, slotCount = 2, store = () => Effect.void } = options
     const announced: Array<{ readonly digest: string; readonly sizeBytes: number }> = []
     const stored = new Map<string, Buffer>()
     const scanner = makeScanner(Ingest.memoryBytes(averageBytes * 4, slotCount), { shared: true })
@@ -35,7 +37,7 @@ const makeIngest = (options: Options = {}) =>
       scanner,
       chunker: makeDynamicChunker(scanner, averageBytes),
       slotCount,
-      digestSuffix,
+      digest,
       announce: (digest, sizeBytes) => {
         announced.push({ digest: hex(digest), sizeBytes })
         return isKnown(hex(digest))
@@ -92,18 +94,34 @@ describe("Ingest", () => {
     })
   )
 
-  it.effect("has encrypted chunks named by content and key", () =>
+  it.effect("announces in the order of the input, whichever chunk is hashed first", () =>
     Effect.gen(function* () {
-      const digestSuffix = Buffer.alloc(32, 5)
-      const made = yield* makeIngest({ digestSuffix })
+      const whole = yield* makeIngest()
+      yield* whole.ingest.write(large)
+      yield* whole.ingest.end
+      let calls = 0
+      const digest = (data: Uint8Array) =>
+        Effect.gen(function* () {
+          const turns = [5, 0, 3, 1][calls++ % 4]!
+          for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+          return yield* digestNow(data)
+        })
+      const made = yield* makeIngest({ digest, slotCount: 4 })
       yield* made.ingest.write(large)
       yield* made.ingest.end
-      for (const { digest } of made.announced) {
-        const data = made.stored.get(digest)!
-        assert.strictEqual(hash("sha256", Buffer.concat([data, digestSuffix])), digest)
-        assert.strictEqual(hex(Ingest.digestOf(data, digestSuffix)), digest)
-      }
-      assert.strictEqual(hex(Ingest.digestOf(large, undefined)), hash("sha256", large))
+      assert.deepStrictEqual(made.announced, whole.announced)
+      assert.strictEqual(Buffer.compare(contentOf(made), large), 0)
+    })
+  )
+
+  it.effect("has announced everything when a chunk was ended", () =>
+    Effect.gen(function* () {
+      const digest = (data: Uint8Array) => Effect.andThen(Effect.yieldNow, digestNow(data))
+      const made = yield* makeIngest({ digest, slotCount: 4 })
+      yield* made.ingest.write(large.subarray(0, 700_000))
+      yield* made.ingest.endChunk
+      const total = made.announced.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+      assert.strictEqual(total, 700_000)
     })
   )
 

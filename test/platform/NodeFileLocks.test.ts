@@ -13,13 +13,27 @@ import { hasForeign, startForeign, startOurs } from "./LockProcess.ts"
 import { inOwnMounts, mayMount, readOnlyScript } from "./mounts.ts"
 import { listing, scratchFolder } from "./scratch.ts"
 
+const foreignProcess = (folder: string) =>
+  Effect.map(startForeign, (foreign) => ({
+    tryLock: (mode: LockMode) =>
+      Effect.map(foreign.ask(mode, join(folder, ".lock")), (answer) => answer === "yes"),
+    free: Effect.asVoid(foreign.ask("free", join(folder, ".lock")))
+  }))
+
 fileLocksSuite("NodeFileLocks", NodeFileLocks.layer, {
   folder: scratchFolder,
   describe: (path) =>
     Effect.sync(() => {
       const { mode, size } = fs.lstatSync(path)
       return { mode, sizeBytes: size }
-    })
+    }),
+  startProcess: (folder) =>
+    Effect.map(startOurs(folder), (child) => ({
+      tryLock: (offset, mode) =>
+        Effect.map(child.ask("range", String(offset), mode), (answer) => answer === "yes"),
+      kill: child.kill
+    })),
+  ...(hasForeign ? { startForeign: foreignProcess } : {})
 })
 
 const isFree = (path: string, mode: LockMode, offset = 0, length = 1) =>

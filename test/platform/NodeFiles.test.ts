@@ -17,7 +17,12 @@ filesSuite("NodeFiles", NodeFiles.layer, {
   folder: scratchFolder,
   makeSymlink: (target, path) => Effect.sync(() => fs.symlinkSync(target, path)),
   makeFifo: (path) => Effect.sync(() => void execFileSync("mkfifo", [path])),
-  setTimes: (path, seconds) => Effect.sync(() => fs.utimesSync(path, seconds, seconds))
+  setTimes: (path, seconds) => Effect.sync(() => fs.utimesSync(path, seconds, seconds)),
+  makeLarge: (path, sizeBytes) =>
+    Effect.sync(() => {
+      fs.writeFileSync(path, "")
+      fs.truncateSync(path, sizeBytes)
+    })
 })
 
 const program = join(import.meta.dirname, "filesProgram.ts")

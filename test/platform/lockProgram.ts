@@ -5,15 +5,20 @@
  *     hold NAME MODE      yes or no
  *     writer              yes or no
  *     range OFFSET MODE   yes or no: a byte of `.lock`
+ *     lease START         registers as a writer that began then: yes
+ *     collect             takes the right to collect garbage, with a note of who has it: the process id
  *     free                lets everything go: yes
  *     guard DIGEST        yes, as soon as the digest's guard is held; it is kept
  *     insert COUNT        stores COUNT chunks of known content: how many were new, how many duplicates
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import { createInterface } from "node:readline"
+import * as Datastore from "../../src/datastore/Datastore.ts"
+import * as Collector from "../../src/gc/Collector.ts"
 import * as Digest from "../../src/model/Digest.ts"
 import * as ChunkCodec from "../../src/platform/ChunkCodec.ts"
 import { digestOf } from "../../src/platform/chunkContent.ts"
@@ -24,11 +29,23 @@ import * as ChunkStore from "../../src/store/ChunkStore.ts"
 import * as DigestGuards from "../../src/store/DigestGuards.ts"
 import { layoutOf } from "../../src/store/StoreLayout.ts"
 import * as StoreLocks from "../../src/store/StoreLocks.ts"
+import * as Writers from "../../src/store/Writers.ts"
 
 const layout = layoutOf(process.argv[2] ?? "")
 const platform = Layer.provideMerge(ChunkCodec.layerInline, Layer.merge(NodeFiles.layer, NodeFileLocks.layer))
 
 const modeOf = (word: string | undefined): LockMode => (word === "shared" ? "shared" : "exclusive")
+
+/** A clock that stands still. */
+const clockAt = (seconds: number): Clock.Clock => ({
+  currentTimeMillisUnsafe: () => seconds * 1000,
+  currentTimeMillis: Effect.succeed(seconds * 1000),
+  currentTimeNanosUnsafe: () => BigInt(seconds) * 1_000_000_000n,
+  currentTimeNanos: Effect.succeed(BigInt(seconds) * 1_000_000_000n),
+  monotonicTimeNanosUnsafe: () => BigInt(seconds) * 1_000_000_000n,
+  monotonicTimeNanos: Effect.succeed(BigInt(seconds) * 1_000_000_000n),
+  sleep: () => Effect.void
+})
 
 const insertAll = (count: number) =>
   Effect.gen(function* () {
@@ -67,6 +84,18 @@ const answer = (words: ReadonlyArray<string>, held: Scope.Closeable) =>
         )
         yield* Effect.forkIn(guarded, held)
         return undefined
+      }
+      case "lease": {
+        const writers = yield* Writers.make(layout, locks)
+        const lease = writers.register
+        yield* Effect.provideService(lease, Clock.Clock, clockAt(Number(words[1])))
+        return "yes"
+      }
+      case "collect": {
+        const datastore = yield* Datastore.open({ path: layout.base })
+        yield* Collector.hold(datastore)
+        yield* Collector.note(datastore, "UPID:of:the:first:")
+        return `pid ${process.pid}`
       }
       case "insert":
         return yield* insertAll(Number(words[1]))

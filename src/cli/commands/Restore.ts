@@ -11,7 +11,7 @@ import { doneWithWarnings, parseInput } from "../Failure.ts"
 import * as Format from "../Format.ts"
 import { cryptConfig } from "../Keys.ts"
 import { print, writeStandardOutput } from "../Output.ts"
-import { namespace, withDatastore } from "../Repository.ts"
+import { namespace, withWorkingDatastore } from "../Repository.ts"
 import { resolveSnapshot } from "../SnapshotArgument.ts"
 
 const patternFlag = (name: string, description: string) =>
@@ -58,7 +58,7 @@ export const restore = Command.make("restore", flags, (input) =>
     const includes = yield* parsePatterns(input.include)
     const excludes = yield* parsePatterns(input.exclude)
     const startedMillis = monotonicMillis()
-    yield* withDatastore(
+    yield* withWorkingDatastore(
       Effect.gen(function* () {
         const snapshot = yield* resolveSnapshot(ns, input.snapshot)
         const key = crypt === undefined ? {} : { crypt }

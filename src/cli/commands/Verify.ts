@@ -14,7 +14,7 @@ import { CommandFailed, parseInput } from "../Failure.ts"
 import * as Format from "../Format.ts"
 import { cryptConfig } from "../Keys.ts"
 import { print } from "../Output.ts"
-import { namespace, withDatastore } from "../Repository.ts"
+import { namespace, withWorkingDatastore } from "../Repository.ts"
 
 const flags = {
   what: Argument.String("what").pipe(
@@ -73,7 +73,7 @@ export const verify = Command.make("verify", flags, ({ what, ignoreVerified, out
     const days = Option.isSome(outdatedAfter) ? { outdatedAfterDays: outdatedAfter.value } : {}
     const startedMillis = monotonicMillis()
     const ns = yield* namespace
-    const failed = yield* withDatastore(
+    const failed = yield* withWorkingDatastore(
       Effect.gen(function* () {
         const plan = yield* VerifyPlan.make({ namespace: ns, ...selection, ignoreVerified, ...days })
         const summary = yield* Verify.run(plan, crypt === undefined ? {} : { crypt })
