@@ -27,6 +27,7 @@ import * as CatalogUpload from "./CatalogUpload.ts"
 import * as DirectoryUpload from "./DirectoryUpload.ts"
 import * as ImageSource from "./ImageSource.ts"
 import * as Ingest from "./Ingest.ts"
+import type { KnownChunkMissing } from "./KnownChunks.ts"
 
 export type ArchiveSpec<E = SourceError> =
   | { readonly kind: "directory"; readonly archive: ArchiveName; readonly path: string }
@@ -55,6 +56,8 @@ export interface BackupSummary {
 type StoreFailure = FilesError | StoreError
 
 type Failure<E> = StoreFailure | SourceError | E
+
+export type BackupError<E = SourceError> = Failure<E> | KnownChunkMissing
 
 const uploadImage = (
   session: BackupSession.BackupSession,
@@ -133,7 +136,7 @@ const needsCatalog = <E>(options: BackupOptions<E>): boolean =>
 /** Runs a backup. If anything fails, or it is interrupted, no trace of the snapshot stays. */
 export const run = <E = SourceError>(
   options: BackupOptions<E>
-): Effect.Effect<BackupSummary, Failure<E>, Datastore> =>
+): Effect.Effect<BackupSummary, BackupError<E>, Datastore> =>
   Effect.scoped(
     Effect.gen(function* () {
       const startedMillis = yield* Clock.currentTimeMillis

@@ -2,14 +2,16 @@
  * BackupSession: one snapshot in the making.
  *
  * While it is open the session holds the group and the new snapshot exclusively, the snapshot it builds on shared, and
- * counts as a writer of the store. The manifest is written last, after everything it names has been flushed: before
- * that the snapshot does not count as finished, and when the session ends without `finish` its folder is removed.
+ * counts as a writer of the store. The manifest is written last, after everything it names has been flushed and its
+ * chunks have been proven to be there (`KnownChunks`): before that the snapshot does not count as finished, and when
+ * the session ends without `finish` its folder is removed.
  * A killed process leaves a folder without a manifest; `leftovers` names such folders.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { hash } from "node:crypto"
+import * as path from "node:path"
 import { Datastore, groupLockName, snapshotLockName } from "../datastore/Datastore.ts"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
@@ -20,13 +22,15 @@ import * as AuthId from "../model/AuthId.ts"
 import * as BackupGroup from "../model/BackupGroup.ts"
 import type { CryptMode } from "../model/CryptMode.ts"
 import * as Digest from "../model/Digest.ts"
-import { DigestTable } from "../model/DigestTable.ts"
 import type { Namespace } from "../model/Namespace.ts"
+import * as Namespaces from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
 import { Entropy } from "../platform/Entropy.ts"
 import type { FilesError } from "../platform/Files.ts"
+import * as TaskIds from "../platform/TaskIds.ts"
 import type { SnapshotEntry } from "../store/Hierarchy.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
+import * as KnownChunks from "./KnownChunks.ts"
 
 export interface SessionOptions {
   readonly namespace: Namespace
@@ -39,6 +43,8 @@ export interface SessionOptions {
   readonly compress?: boolean
   /** Take chunks of the group's previous good snapshot for known. Default true. */
   readonly reusePrevious?: boolean
+  /** When to prove that known chunks are there. Default `both`: before the first use, and before the manifest. */
+  readonly knownChunks?: KnownChunks.KnownChunksCheck
 }
 
 /** Counts over all archives of the session. */
@@ -70,7 +76,8 @@ export interface BackupSession {
   /** Snapshots of the group that an interrupted backup left behind. */
   readonly leftovers: ReadonlyArray<Snapshot.Snapshot>
   /** Digests that need not be stored again. */
-  readonly known: DigestTable
+  readonly known: KnownChunks.KnownChunks
+  readonly knownChunks: KnownChunks.KnownChunksCheck
   readonly crypt: CryptConfig | undefined
   readonly cryptMode: CryptMode
   readonly compress: boolean
@@ -82,8 +89,8 @@ export interface BackupSession {
     archive: ArchiveName.ArchiveName,
     data: Uint8Array
   ) => Effect.Effect<Manifest.ManifestFile, FilesError | StoreError>
-  /** Writes the manifest: from here on the snapshot exists. */
-  readonly finish: Effect.Effect<Manifest.Manifest, FilesError | StoreError>
+  /** Flushes, proves the chunks and writes the manifest: from here on the snapshot exists. */
+  readonly finish: Effect.Effect<Manifest.Manifest, FilesError | StoreError | KnownChunks.KnownChunkMissing>
 }
 
 type Failure = FilesError | StoreError
@@ -136,28 +143,14 @@ const findPrevious = (
     return { snapshot: newest, manifest }
   })
 
-/** Registers the chunks of the previous snapshot. An index that cannot be read only costs reuse. */
-const registerKnown = (
-  datastore: Datastore["Service"],
+/** Relative to the store, as leases name them. */
+const indexPathsOf = (
   namespace: Namespace,
-  previous: NonNullable<BackupSession["previous"]>,
-  known: DigestTable
-): Effect.Effect<void> =>
-  Effect.forEach(
-    previous.manifest.files,
-    ({ filename }) => {
-      const archive = ArchiveName.fromFile(filename)
-      if (archive.kind === "blob") return Effect.void
-      return datastore.snapshotFiles.index(namespace, previous.snapshot, archive).pipe(
-        Effect.map((index) => {
-          for (let chunk = 0; chunk < index.count; chunk++)
-            known.add(index.entries, index.digestOffset(chunk))
-        }),
-        Effect.ignore
-      )
-    },
-    { discard: true }
-  )
+  { snapshot, manifest }: NonNullable<BackupSession["previous"]>
+): ReadonlyArray<string> =>
+  manifest.files
+    .filter(({ filename }) => ArchiveName.fromFile(filename).kind !== "blob")
+    .map(({ filename }) => `${Snapshot.toPath(namespace, snapshot)}/${filename}`)
 
 const emptyStatistics = (): SessionStatistics => ({
   chunks: 0,
@@ -172,37 +165,58 @@ const emptyStatistics = (): SessionStatistics => ({
   encodedBytes: 0
 })
 
+/** Registers the chunks of the previous snapshot; answers what the proof of them needs. */
+const prepareKnown = (
+  datastore: Datastore["Service"],
+  options: SessionOptions,
+  snapshot: Snapshot.Snapshot,
+  previous: BackupSession["previous"]
+): Effect.Effect<KnownChunks.Scene> =>
+  Effect.gen(function* () {
+    const { group, namespace, owner } = options
+    const within = namespace === Namespaces.root ? "" : `${namespace}:`
+    const workerId = `${path.basename(datastore.layout.base)}:${within}${BackupGroup.format(group)}`
+    const upid = yield* TaskIds.begin({ workerType: "backup", workerId, authId: owner })
+    const entropy = yield* Entropy
+    const known = new KnownChunks.KnownChunks(Buffer.from(entropy(4)).readUInt32LE())
+    if (previous !== undefined && options.reusePrevious !== false) {
+      yield* KnownChunks.registerSnapshot(datastore, namespace, previous, known)
+    }
+    return { datastore, namespace, snapshot, previous: previous?.snapshot, known, upid }
+  })
+
 /** Opens a session on the datastore; closing the scope before `finish` undoes it. */
 export const open = (
   options: SessionOptions
-): Effect.Effect<BackupSession, Failure, Datastore | Scope.Scope> =>
+): Effect.Effect<BackupSession, Failure | KnownChunks.KnownChunkMissing, Datastore | Scope.Scope> =>
   Effect.gen(function* () {
     const datastore = yield* Datastore
     const { namespace, group } = options
-    yield* datastore.locks.holdAsWriter
+    const lease = yield* datastore.writers.register
     yield* prepareGroup(datastore, options)
     const entries = yield* datastore.hierarchy.snapshots(namespace, group)
     const snapshot = Snapshot.make(group, yield* chooseTime(options, entries[0]?.snapshot))
     const previous = yield* findPrevious(datastore, namespace, entries)
-    const entropy = yield* Entropy
-    const known = new DigestTable(0, Buffer.from(entropy(4)).readUInt32LE())
-    if (previous !== undefined && options.reusePrevious !== false) {
-      yield* registerKnown(datastore, namespace, previous, known)
-    }
+    if (previous !== undefined) yield* lease.buildsOn(indexPathsOf(namespace, previous))
+    const scene = yield* prepareKnown(datastore, options, snapshot, previous)
+    const knownChunks = options.knownChunks ?? KnownChunks.defaultCheck
+    const prove = (moment: KnownChunks.Moment) =>
+      Effect.suspend(() => KnownChunks.prove(KnownChunks.plan(scene.known, knownChunks, moment), scene))
+    yield* prove("register")
     yield* datastore.locks.hold(snapshotLockName(namespace, snapshot), "exclusive")
     let finished = false
     yield* Effect.acquireRelease(datastore.hierarchy.createSnapshot(namespace, snapshot), () =>
       finished ? Effect.void : Effect.ignore(abandon(datastore, namespace, snapshot))
     )
-    const session = makeSession(datastore, options, snapshot, known)
+    const { prepareFinish, writeManifest, ...session } = makeSession(datastore, options, snapshot)
+    const publish = Effect.tap(writeManifest, () => Effect.sync(() => (finished = true)))
     return {
       ...session,
+      known: scene.known,
+      knownChunks,
       previous,
       leftovers: entries.filter((entry) => !entry.finished).map((entry) => entry.snapshot),
-      finish: session.finish.pipe(
-        Effect.tap(() => Effect.sync(() => (finished = true))),
-        Effect.uninterruptible
-      )
+      finish: Effect.andThen(Effect.andThen(prepareFinish, prove("finish")), Effect.uninterruptible(publish))
     }
   })
 
@@ -212,12 +226,20 @@ const abandon = (datastore: Datastore["Service"], namespace: Namespace, snapshot
     datastore.hierarchy.removeGroupIfEmpty(namespace, snapshot.group)
   )
 
+interface SessionParts extends Omit<
+  BackupSession,
+  "previous" | "leftovers" | "known" | "knownChunks" | "finish"
+> {
+  /** Everything but the proof that comes before the manifest. */
+  readonly prepareFinish: Effect.Effect<void, Failure>
+  readonly writeManifest: Effect.Effect<Manifest.Manifest, Failure>
+}
+
 const makeSession = (
   datastore: Datastore["Service"],
   options: SessionOptions,
-  snapshot: Snapshot.Snapshot,
-  known: DigestTable
-): Omit<BackupSession, "previous" | "leftovers"> => {
+  snapshot: Snapshot.Snapshot
+): SessionParts => {
   const { namespace, key } = options
   const compress = options.compress ?? true
   const crypt = key?.mode === "encrypt" ? key.crypt : undefined
@@ -248,11 +270,14 @@ const makeSession = (
       return file
     })
 
-  const finish = Effect.gen(function* () {
+  const prepareFinish = Effect.gen(function* () {
     if (files.length === 0) {
       return yield* storeError("Refused", Snapshot.format(snapshot), "a backup needs at least one archive")
     }
     yield* datastore.flush
+  })
+
+  const writeManifest = Effect.gen(function* () {
     const unsigned = ManifestNotes.withChunkUploadStats(Manifest.make(snapshot, files), {
       count: statistics.newChunks + statistics.duplicateChunks,
       sizeBytes: statistics.newBytes + statistics.duplicateBytes,
@@ -268,13 +293,13 @@ const makeSession = (
     datastore,
     namespace,
     snapshot,
-    known,
     crypt,
     cryptMode,
     compress,
     statistics,
     addFile,
     uploadBlob,
-    finish
+    prepareFinish,
+    writeManifest
   }
 }

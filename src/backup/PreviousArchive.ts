@@ -4,8 +4,9 @@
  *
  * Invariant: it is trusted no further than it is proven. Both indexes are those that the manifest names; with a key the
  * manifest is signed with the same one; a chunk counts as present only when the session knows it from the previous
- * snapshot and its file is there now. A chunk found missing or corrupt is forgotten by the session as well, so that the
- * same content is stored again when it is read.
+ * snapshot and it was seen to be there: by the session itself, when it has proven all it knows, otherwise now. A chunk
+ * found missing or corrupt is forgotten by the session as well, so that the same content is stored again when it is
+ * read.
  */
 import * as Effect from "effect/Effect"
 import type { ChunkIndex } from "../format/ChunkIndex.ts"
@@ -13,9 +14,10 @@ import * as Manifest from "../format/Manifest.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import * as Digest from "../model/Digest.ts"
 import type { ChunkError } from "../platform/ChunkCodec.ts"
-import { type FilesError, isNotFound } from "../platform/Files.ts"
+import type { FilesError } from "../platform/Files.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import type { BackupSession, SessionOptions } from "./BackupSession.ts"
+import { checksAt } from "./KnownChunks.ts"
 
 export interface PreviousArchive {
   /** Of the payload stream. */
@@ -35,9 +37,6 @@ type Failure = FilesError | StoreError
 
 /** What decides whether the previous snapshot may be built on. */
 export type PreviousOptions = Pick<SessionOptions, "key" | "reusePrevious">
-
-/** Looking at a chunk costs two switches between fibers: some at once, but no more than the disk likes. */
-const lookupConcurrency = 16
 
 /** False for another key, and for a manifest that should be signed and is not. */
 const isOfKey = (
@@ -91,34 +90,20 @@ const piecesOf = (session: BackupSession, index: ChunkIndex): PreviousArchive["n
   })
 }
 
-const isPresent = (
-  { datastore, known }: BackupSession,
-  payload: ChunkIndex,
-  chunk: number
-): Effect.Effect<boolean, FilesError> =>
-  Effect.suspend(() => {
-    if (!known.has(payload.digestBytes(chunk))) return Effect.succeed(false)
-    return datastore.chunks.stat(payload.digest(chunk)).pipe(
-      Effect.map(({ kind, sizeBytes }) => kind === "file" && sizeBytes > 0),
-      Effect.catchIf(isNotFound, () => Effect.succeed(false)),
-      Effect.tap((present) =>
-        Effect.sync(() => {
-          if (!present) known.delete(payload.digestBytes(chunk))
-        })
-      )
-    )
-  })
-
 const findMissing =
-  (session: BackupSession, payload: ChunkIndex): PreviousArchive["findMissing"] =>
-  (first, count) => {
-    const chunks = Array.from({ length: count }, (_, index) => first + index)
-    return Effect.filter(
-      chunks,
-      (chunk) => Effect.map(isPresent(session, payload, chunk), (present) => !present),
-      { concurrency: lookupConcurrency }
-    )
-  }
+  ({ datastore, known, knownChunks }: BackupSession, payload: ChunkIndex): PreviousArchive["findMissing"] =>
+  (first, count) =>
+    Effect.gen(function* () {
+      const chunks = Array.from({ length: count }, (_, number) => first + number)
+      const missing = chunks.filter((chunk) => !known.has(payload.digestBytes(chunk)))
+      if (checksAt(knownChunks, "register")) return missing
+      const candidates = chunks.filter((chunk) => known.has(payload.digestBytes(chunk)))
+      const digests = Buffer.concat(candidates.map((chunk) => payload.digestBytes(chunk)))
+      const absent = new Set(yield* datastore.presence.findAbsent(digests))
+      const gone = candidates.filter((_, number) => absent.has(number))
+      gone.forEach((chunk) => known.delete(payload.digestBytes(chunk)))
+      return [...missing, ...gone]
+    })
 
 /**
  * Opens the pair of that name. Undefined when the previous snapshot has none that fits, such as one of another kind or

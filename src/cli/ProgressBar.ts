@@ -25,7 +25,15 @@ const barWidth = 20
 
 type Running = Extract<ProgressEvent, { type: "progress" }>
 
-const verbs = { create: "creating", backup: "backing up", restore: "restoring", verify: "verifying" }
+const verbs = {
+  create: "creating",
+  backup: "backing up",
+  restore: "restoring",
+  verify: "verifying",
+  "gc-mark": "marking",
+  "gc-sweep": "sweeping",
+  "gc-remove": "removing"
+}
 
 const amount = (event: Running, value: number): string =>
   event.unit === "bytes" ? Format.bytes(value) : `${Format.count(value)} ${event.unit}`

@@ -17,6 +17,7 @@ import { diff } from "./commands/Diff.ts"
 import { files } from "./commands/Files.ts"
 import { find } from "./commands/Find.ts"
 import { forget } from "./commands/Forget.ts"
+import { gc } from "./commands/Gc.ts"
 import { groups } from "./commands/Groups.ts"
 import { init } from "./commands/Init.ts"
 import { inspect } from "./commands/Inspect.ts"
@@ -25,6 +26,7 @@ import { ls } from "./commands/Ls.ts"
 import { namespaces } from "./commands/Namespaces.ts"
 import { notes } from "./commands/Notes.ts"
 import { protect, unprotect } from "./commands/Protect.ts"
+import { prune } from "./commands/Prune.ts"
 import { restore } from "./commands/Restore.ts"
 import { snapshots } from "./commands/Snapshots.ts"
 import { verify } from "./commands/Verify.ts"
@@ -37,7 +39,7 @@ export const granary = root.pipe(
   Command.withSubcommands([
     { group: "Back up and restore", commands: [init, backup, restore, verify, demo] },
     { group: "Look inside", commands: [snapshots, groups, namespaces, files, ls, cat, find, diff] },
-    { group: "Care for snapshots", commands: [forget, protect, unprotect, notes] },
+    { group: "Care for snapshots", commands: [prune, forget, protect, unprotect, notes, gc] },
     { group: "Tools", commands: [inspect, key] }
   ])
 )

@@ -18,6 +18,9 @@ const wordsPerDigest = 8
 
 const slotCountMin = 16
 
+/** As many reads as a processor has under way at once, some times over. */
+const digestsAtOnce = 64
+
 /** Slots are a power of two; 2^28 of them take 9 GiB and hold 167 million digests. */
 const slotCountMax = 2 ** 28
 
@@ -34,6 +37,16 @@ const makeSummands = (seed: number): Int32Array => {
     summands[index] = mixed ^ (mixed >>> 15)
   }
   return summands
+}
+
+const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
+
+/** The bytes as words, copied when they do not lie where words may lie. */
+const wordsOf = (bytes: Uint8Array, offset: number, endOffset: number): Int32Array => {
+  const start = bytes.byteOffset + offset
+  const count = (endOffset - offset) >> 2
+  if (start % 4 === 0) return new Int32Array(bytes.buffer, start, count)
+  return new Int32Array(Uint8Array.from(bytes.subarray(offset, endOffset)).buffer, 0, count)
 }
 
 const slotCountFor = (digestCount: number): number => {
@@ -56,6 +69,9 @@ export class DigestTable {
   #values: Uint32Array | undefined
   #mask: number
   #size = 0
+  /** Of `addMany`, allocated by its first call. */
+  #hashes: Int32Array | undefined
+  #asked = 0
 
   /** `seed` is any 32-bit number; a random one protects against digests made to collide. */
   constructor(expectedCount = 0, seed: number = defaultSeed) {
@@ -74,6 +90,30 @@ export class DigestTable {
   add(bytes: Uint8Array, offset = 0): boolean {
     const hash = this.#load(bytes, offset)
     return this.#find(hash) < 0 && this.#insert(hash) >= 0
+  }
+
+  /**
+   * Adds the `count` digests that begin every `stride` bytes from `offset` on; answers how many were not there yet.
+   *
+   * In a large table nearly every look at a slot waits for the memory. So some dozens of slots are asked for at once,
+   * before any of them is needed: that is three times as fast as one digest after the other.
+   */
+  addMany(bytes: Uint8Array, offset: number, stride: number, count: number): number {
+    if (count === 0) return 0
+    const endOffset = offset + (count - 1) * stride + Digest.lengthBytes
+    if (offset < 0 || stride < 0 || endOffset > bytes.length) {
+      throw new RangeError(`${count} digests do not lie within ${bytes.length} bytes`)
+    }
+    const before = this.#size
+    if (!isLittleEndian || stride % 4 !== 0) {
+      for (let number = 0; number < count; number++) this.add(bytes, offset + number * stride)
+      return this.#size - before
+    }
+    const source = wordsOf(bytes, offset, endOffset)
+    for (let from = 0; from < count; from += digestsAtOnce) {
+      this.#addSome(source, (from * stride) >> 2, stride >> 2, Math.min(digestsAtOnce, count - from))
+    }
+    return this.#size - before
   }
 
   has(bytes: Uint8Array, offset = 0): boolean {
@@ -122,16 +162,60 @@ export class DigestTable {
     }
   }
 
-  /** All digests, 32 bytes each, in no particular order. */
-  toBytes(): Uint8Array {
-    const bytes = new Uint8Array(this.#size * Digest.lengthBytes)
-    let offset = 0
+  /** All digests, or those whose numbers are wanted, 32 bytes each, in no particular order. */
+  toBytes(isWanted: (value: number) => boolean = () => true): Uint8Array {
+    const slots: Array<number> = []
     for (let slot = 0; slot < this.#tags.length; slot++) {
-      if (this.#tags[slot] === 0) continue
-      this.#store(slot, bytes, offset)
-      offset += Digest.lengthBytes
+      if (this.#tags[slot] !== 0 && isWanted(this.#values?.[slot] ?? 0)) slots.push(slot)
     }
+    const bytes = new Uint8Array(slots.length * Digest.lengthBytes)
+    slots.forEach((slot, index) => this.#store(slot, bytes, index * Digest.lengthBytes))
     return bytes
+  }
+
+  #addSome(source: Int32Array, first: number, stride: number, count: number): void {
+    const hashes = (this.#hashes ??= new Int32Array(digestsAtOnce))
+    const summands = this.#summands
+    for (let number = 0, at = first; number < count; number++, at += stride) {
+      hashes[number] = hashOf(source, at, summands)
+    }
+    this.#askFor(hashes, count)
+    for (let number = 0, at = first; number < count; number++, at += stride) {
+      const hash = hashes[number]!
+      if (!this.#hasWords(source, at, hash)) {
+        for (let index = 0; index < wordsPerDigest; index++) this.#wanted[index] = source[at + index]!
+        this.#insert(hash)
+      }
+    }
+  }
+
+  /** As `#find`, for a digest that lies elsewhere. */
+  #hasWords(source: Int32Array, at: number, hash: number): boolean {
+    const tags = this.#tags
+    const words = this.#words
+    const mask = this.#mask
+    const tag = tagOf(hash)
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const found = tags[slot]
+      if (found === 0) return false
+      if (found !== tag) continue
+      const start = slot * wordsPerDigest
+      let index = 0
+      while (index < wordsPerDigest && words[start + index] === source[at + index]) index++
+      if (index === wordsPerDigest) return true
+    }
+  }
+
+  /** Reads from every slot where a search will begin. The sum is kept, lest the reads count as idle. */
+  #askFor(hashes: Int32Array, count: number): void {
+    const words = this.#words
+    const mask = this.#mask
+    let sum = 0
+    for (let number = 0; number < count; number++) {
+      const slot = hashes[number]! & mask
+      sum ^= this.#tags[slot]! ^ words[slot * wordsPerDigest]!
+    }
+    this.#asked = sum
   }
 
   #store(slot: number, bytes: Uint8Array, offset: number): void {

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Backup from "../backup/Backup.ts"
 import type { DirectoryOptions } from "../backup/DirectoryUpload.ts"
+import type { KnownChunksCheck } from "../backup/KnownChunks.ts"
 import { Datastore as DatastoreService } from "../datastore/Datastore.ts"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as AuthId from "../model/AuthId.ts"
@@ -18,6 +19,9 @@ import * as PathPattern from "../model/PathPattern.ts"
 import * as Snapshot from "../model/Snapshot.ts"
 import type { Files } from "../platform/Files.ts"
 import { Host } from "../platform/Host.ts"
+import * as ForgetGroup from "../prune/ForgetGroup.ts"
+import * as Prune from "../prune/Prune.ts"
+import * as PrunePlan from "../prune/PrunePlan.ts"
 import * as ArchiveParts from "../restore/ArchiveParts.ts"
 import * as ArchiveTree from "../restore/ArchiveTree.ts"
 import * as Listing from "../restore/Listing.ts"
@@ -27,6 +31,7 @@ import * as SnapshotReader from "../restore/SnapshotReader.ts"
 import * as Verify from "../verify/Verify.ts"
 import * as VerifyPlan from "../verify/VerifyPlan.ts"
 import { isGroup, parsed, resolveSnapshot } from "./names.ts"
+import * as pruning from "./pruning.ts"
 import type { CallOptions, ProgressOptions, Runs } from "./Runs.ts"
 import { type ArchiveSources, specsOf } from "./sources.ts"
 import * as values from "./values.ts"
@@ -48,6 +53,8 @@ export interface BackupOptions
   /** With a key `encrypt` by default. */
   readonly cryptMode?: CryptMode
   readonly compress?: boolean
+  /** When to prove that chunks which are not stored again are there. Default `both`. */
+  readonly knownChunks?: KnownChunksCheck
 }
 
 export interface ListOptions extends CallOptions, NamespaceOption {
@@ -229,6 +236,34 @@ export class Datastore implements AsyncDisposable {
       const datastore = yield* DatastoreService
       const wanted = yield* parsed(() => Snapshot.parse(snapshot))
       yield* datastore.forget(yield* namespaceOf(options), wanted)
+    })
+    return this.#runs.run(effect, options)
+  }
+
+  /** Removes a backup group with all its snapshots; protected ones stay, and those in use. */
+  forgetGroup(group: string, options: ReadOptions = {}): Promise<pruning.ForgetGroupResult> {
+    const effect = Effect.gen(function* () {
+      const wanted = yield* parsed(() => BackupGroup.parse(group))
+      const result = yield* ForgetGroup.forgetGroup(yield* namespaceOf(options), wanted)
+      return pruning.describeForgottenGroup(result)
+    })
+    return this.#runs.run(effect, options)
+  }
+
+  /** Removes the snapshots that no rule keeps, and says of every one why it stays or goes. */
+  prune(options: pruning.PruneOptions): Promise<pruning.PruneResult> {
+    const { groups, depthMax, timeZone, keep: retention } = options
+    const effect = Effect.gen(function* () {
+      const plan = yield* PrunePlan.make({
+        namespace: yield* namespaceOf(options),
+        retention,
+        ...(groups === undefined ? {} : { groups: yield* parsed(() => pruning.groupsOf(groups)) }),
+        ...(depthMax === undefined ? {} : { depthMax }),
+        ...(timeZone === undefined ? {} : { timeZone })
+      })
+      if (options.dryRun === true) return pruning.describePrune(plan, 0)
+      const summary = yield* Prune.run(plan)
+      return pruning.describePrune(summary, summary.warnings)
     })
     return this.#runs.run(effect, options)
   }

@@ -40,6 +40,11 @@ export interface Inserted {
   readonly encodedSizeBytes: number
 }
 
+export interface Discarded {
+  readonly state: "removed" | "kept" | "gone"
+  readonly sizeBytes: number
+}
+
 export interface WantedChunk {
   readonly digest: Digest
   readonly sizeBytes: number | undefined
@@ -49,6 +54,8 @@ export interface WantedChunk {
 export class ChunkStore extends Context.Service<
   ChunkStore,
   {
+    /** The digest under which content is stored; `data` stays unchanged until this ends. */
+    readonly digest: (data: Uint8Array, crypt: CryptConfig | undefined) => Effect.Effect<Uint8Array>
     /** Stores a chunk, or finds it there. The caller keeps `data` unchanged until this ends. */
     readonly insert: (chunk: NewChunk) => Effect.Effect<Inserted, FilesError | StoreError>
     /** Stores an encoded blob that came from elsewhere. The caller has proven it. */
@@ -74,11 +81,22 @@ export class ChunkStore extends Context.Service<
      * undefined when the chunk is not corrupt (any more), or only its length is not the wanted one.
      */
     readonly condemn: (chunk: WantedChunk) => Effect.Effect<string | undefined, FilesError>
+    /**
+     * Removes a file of the digest's folder (the chunk, a condemned one, an abandoned temporary) if `isExpired` says so
+     * of what is there under the guard: whoever used the chunk in the meantime has renewed its time.
+     */
+    readonly discard: (
+      digest: Digest,
+      fileName: string,
+      isExpired: (stat: FileStat) => boolean
+    ) => Effect.Effect<Discarded, FilesError>
     readonly parallelism: number
   }
 >()("granary/store/ChunkStore") {}
 
 const badSuffixMax = 9
+
+const discarded = (state: Discarded["state"], sizeBytes: number): Discarded => ({ state, sizeBytes })
 
 export const make = (
   layout: StoreLayout,
@@ -87,7 +105,8 @@ export const make = (
   Effect.gen(function* () {
     const files = yield* Files
     const codec = yield* ChunkCodec
-    const guards = yield* DigestGuards.make(layout)
+    const makeGuards = yield* DigestGuards.Maker
+    const guards = yield* makeGuards(layout)
     const syncsFiles = syncLevel === "file"
     const locate = (digest: Digest) => chunkPath(layout, digest)
 
@@ -216,7 +235,19 @@ export const make = (
         })
       )
 
+    const discard = (digest: Digest, fileName: string, isExpired: (stat: FileStat) => boolean) =>
+      guards.guard(digest)(
+        Effect.gen(function* () {
+          const file = `${path.dirname(locate(digest))}/${fileName}`
+          const stat = yield* files.stat(file)
+          if (stat.kind !== "file" || !isExpired(stat)) return discarded("kept", stat.sizeBytes)
+          yield* files.unlink(file)
+          return discarded("removed", stat.sizeBytes)
+        }).pipe(Effect.catchIf(isNotFound, () => Effect.succeed(discarded("gone", 0))))
+      )
+
     return ChunkStore.of({
+      digest: codec.digest,
       insert,
       insertEncoded,
       touch: (digest) => guards.guard(digest)(files.touch(locate(digest))),
@@ -226,6 +257,7 @@ export const make = (
       check: (chunk) => codec.check({ ...chunk, path: locate(chunk.digest) }),
       stat: (digest) => files.stat(locate(digest)),
       condemn,
+      discard,
       parallelism: codec.parallelism
     })
   })

@@ -102,3 +102,8 @@ export const make = (
 
 export const layer = (layout: StoreLayout): Layer.Layer<DigestGuards, never, FileLocks> =>
   Layer.effect(DigestGuards, make(layout))
+
+/** Makes the guards of a store. Only a laboratory that proves they are needed puts another one here. */
+export const Maker = Context.Reference<
+  (layout: StoreLayout) => Effect.Effect<DigestGuards["Service"], never, FileLocks | Scope.Scope>
+>("granary/store/DigestGuards/Maker", { defaultValue: () => make })

@@ -76,6 +76,17 @@ export class Hierarchy extends Context.Service<
       namespace: Namespace.Namespace,
       group: BackupGroup.BackupGroup
     ) => Effect.Effect<boolean, Failure>
+    /** Makes the place for a group to come; fails with `Refused` when there is one of this name. */
+    readonly prepareGroup: (
+      namespace: Namespace.Namespace,
+      group: BackupGroup.BackupGroup
+    ) => Effect.Effect<void, Failure>
+    /** Renames a group's folder into another namespace. The caller holds both groups' locks. */
+    readonly moveGroup: (
+      from: Namespace.Namespace,
+      group: BackupGroup.BackupGroup,
+      to: Namespace.Namespace
+    ) => Effect.Effect<void, Failure>
     readonly setProtected: (
       namespace: Namespace.Namespace,
       snapshot: Snapshot.Snapshot,
@@ -292,6 +303,28 @@ export const make = (layout: StoreLayout): Effect.Effect<Hierarchy["Service"], n
         return true
       })
 
+    const moveGroup = (from: Namespace.Namespace, group: BackupGroup.BackupGroup, to: Namespace.Namespace) =>
+      files
+        .rename(groupPath(layout, from, group), groupPath(layout, to, group))
+        .pipe(Effect.catchIf(isNotFound, () => Effect.fail(noSuchGroup(group))))
+
+    /** Makes the place for a group; refuses when there is one already. */
+    const prepareGroup = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
+      Effect.gen(function* () {
+        yield* requireNamespace(namespace)
+        yield* ensureDirectory(`${namespacePath(layout, namespace)}/${group.type}`)
+        const isTaken = yield* files.stat(groupPath(layout, namespace, group)).pipe(
+          Effect.as(true),
+          Effect.catchIf(isNotFound, () => Effect.succeed(false))
+        )
+        if (!isTaken) return
+        const subject =
+          namespace === Namespace.root
+            ? BackupGroup.format(group)
+            : `${namespace}: ${BackupGroup.format(group)}`
+        return yield* storeError("Refused", subject, "there is a backup group of this name already")
+      })
+
     const setProtected = (
       namespace: Namespace.Namespace,
       snapshot: Snapshot.Snapshot,
@@ -314,6 +347,8 @@ export const make = (layout: StoreLayout): Effect.Effect<Hierarchy["Service"], n
       createSnapshot,
       removeSnapshot,
       removeGroupIfEmpty,
+      prepareGroup,
+      moveGroup,
       setProtected
     })
   })

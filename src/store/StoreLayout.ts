@@ -2,7 +2,8 @@
  * Where things lie in a local datastore (spec: directory layout of Proxmox Backup Server), and making a new one.
  *
  * `.granary.lock` is ours: Proxmox Backup Server ignores names with a leading dot. It holds no data, only byte ranges
- * that processes lock (see `StoreLocks`, `DigestGuards`).
+ * that processes lock (see `StoreLocks`, `DigestGuards`). Ours are as well `.granary-writers` (leases, see `Writers`),
+ * `.granary-moves` (see `MoveJournal`) and `.granary-gc` (who collects garbage, or did so last).
  */
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
@@ -21,6 +22,9 @@ export interface StoreLayout {
   readonly granaryLock: string
   readonly chunks: string
   readonly gcStatus: string
+  readonly writers: string
+  readonly moveJournal: string
+  readonly collector: string
 }
 
 export const layoutOf = (base: string): StoreLayout => ({
@@ -28,7 +32,10 @@ export const layoutOf = (base: string): StoreLayout => ({
   processLock: path.join(base, ".lock"),
   granaryLock: path.join(base, ".granary.lock"),
   chunks: path.join(base, ".chunks"),
-  gcStatus: path.join(base, ".gc-status")
+  gcStatus: path.join(base, ".gc-status"),
+  writers: path.join(base, ".granary-writers"),
+  moveJournal: path.join(base, ".granary-moves"),
+  collector: path.join(base, ".granary-gc")
 })
 
 export const chunkPath = (layout: StoreLayout, digest: Digest.Digest): string =>

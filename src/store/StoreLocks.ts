@@ -15,7 +15,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { hash } from "node:crypto"
 import type { FilesError } from "../platform/Files.ts"
-import { FileLocks, type LockMode } from "../platform/FileLocks.ts"
+import { FileLocks, type LockMode, type LockRange } from "../platform/FileLocks.ts"
 import { storeError, type StoreError } from "./StoreError.ts"
 import type { StoreLayout } from "./StoreLayout.ts"
 
@@ -25,6 +25,7 @@ export const namedOffsetStart = 2 ** 52
 const namedOffset = (name: string): number =>
   namedOffsetStart + Math.floor(Number.parseInt(hash("sha256", name, "hex").slice(0, 13), 16) / 2)
 
+const collectorByte = { offset: 0, length: 1 }
 const writerByte = { offset: 1, length: 1 }
 
 /** Manifest updates are short: a waiting one gives up after about five seconds, as Proxmox Backup Server's do. */
@@ -44,6 +45,11 @@ export class StoreLocks extends Context.Service<
     ) => Effect.Effect<void, FilesError | StoreError, Scope.Scope>
     /** Marks this process as a writer of the store until the scope closes. */
     readonly holdAsWriter: Effect.Effect<void, FilesError | StoreError, Scope.Scope>
+    /**
+     * Keeps Proxmox Backup Server's processes out until the scope closes, but not our own writers. Fails with `Busy`
+     * while one of them has the store, or another garbage collection.
+     */
+    readonly holdAsCollector: Effect.Effect<void, FilesError | StoreError, Scope.Scope>
   }
 >()("granary/store/StoreLocks") {}
 
@@ -57,6 +63,11 @@ export const make = (layout: StoreLayout): Effect.Effect<StoreLocks["Service"], 
         held ? Effect.void : Effect.fail(storeError("Busy", name, "another operation is working on it"))
       )
 
+    const holdProcess = (range: LockRange, mode: LockMode, detail: string) =>
+      Effect.flatMap(fileLocks.tryLock(layout.processLock, range, mode), (held) =>
+        held ? Effect.void : Effect.fail(storeError("Busy", layout.base, detail))
+      )
+
     return StoreLocks.of({
       hold,
       tryHold,
@@ -64,19 +75,23 @@ export const make = (layout: StoreLayout): Effect.Effect<StoreLocks["Service"], 
         hold(name, mode).pipe(
           Effect.retry({ schedule: briefWait, while: (error) => error._tag === "StoreError" })
         ),
-      holdAsWriter: Effect.flatMap(fileLocks.tryLock(layout.processLock, writerByte, "shared"), (held) =>
-        held
-          ? Effect.void
-          : Effect.fail(
-              storeError(
-                "Busy",
-                layout.base,
-                "a Proxmox Backup Server process has locked the whole datastore"
-              )
-            )
+      holdAsWriter: holdProcess(
+        writerByte,
+        "shared",
+        "a Proxmox Backup Server process has locked the whole datastore"
+      ),
+      holdAsCollector: holdProcess(
+        collectorByte,
+        "exclusive",
+        "a Proxmox Backup Server process works on this datastore (a backup, a sync or its garbage collection)"
       )
     })
   })
 
 export const layer = (layout: StoreLayout): Layer.Layer<StoreLocks, never, FileLocks> =>
   Layer.effect(StoreLocks, make(layout))
+
+/** Makes the locks of a store. Only a laboratory that proves they are needed puts another one here. */
+export const Maker = Context.Reference<
+  (layout: StoreLayout) => Effect.Effect<StoreLocks["Service"], never, FileLocks>
+>("granary/store/StoreLocks/Maker", { defaultValue: () => make })

@@ -5,7 +5,6 @@
  *
  * A snapshot that somebody is removing, or that has vanished, is skipped; a fault in one file does not stop the others.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { hash } from "node:crypto"
 import * as path from "node:path"
@@ -16,12 +15,10 @@ import * as Manifest from "../format/Manifest.ts"
 import * as ManifestNotes from "../format/ManifestNotes.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import * as Snapshot from "../model/Snapshot.ts"
-import * as TaskId from "../model/TaskId.ts"
 import * as AuthId from "../model/AuthId.ts"
-import { Entropy } from "../platform/Entropy.ts"
 import type { FilesError } from "../platform/Files.ts"
-import { Host } from "../platform/Host.ts"
 import { Progress } from "../platform/Progress.ts"
+import * as TaskIds from "../platform/TaskIds.ts"
 import { decodeOrDamaged, type StoreError } from "../store/StoreError.ts"
 import * as ChunkVerifier from "./ChunkVerifier.ts"
 import type { PlannedSnapshot, VerifyPlan } from "./VerifyPlan.ts"
@@ -61,24 +58,6 @@ interface Run {
   readonly fingerprint: string | undefined
   readonly onBytes: (sizeBytes: number) => void
 }
-
-const makeUpid = (options: RunOptions, workerId: string) =>
-  Effect.gen(function* () {
-    const host = yield* Host
-    const starttime = Math.floor((yield* Clock.currentTimeMillis) / 1000)
-    return TaskId.format(
-      TaskId.make({
-        node: host.nodeName,
-        pid: host.pid,
-        pstart: host.processStart,
-        taskId: Buffer.from((yield* Entropy)(4)).readUInt32LE(),
-        starttime,
-        workerType: "verify",
-        workerId,
-        authId: options.authId ?? AuthId.parse("root@pam")
-      })
-    )
-  })
 
 const verifyBlob = (run: Run, planned: PlannedSnapshot, file: Manifest.ManifestFile) =>
   Effect.gen(function* () {
@@ -201,7 +180,9 @@ export const run = (
         counts: { chunks: verifier.statistics.chunks, corrupt: verifier.statistics.corrupt }
       })
     progress("started", datastore.layout.base)
-    const upid = yield* makeUpid(options, path.basename(datastore.layout.base))
+    const workerId = path.basename(datastore.layout.base)
+    const authId = options.authId ?? AuthId.parse("root@pam")
+    const upid = yield* TaskIds.begin({ workerType: "verify", workerId, authId })
     const results: Array<SnapshotResult> = []
     for (const planned of plan.snapshots) {
       const subject = Snapshot.format(planned.snapshot)

@@ -46,7 +46,7 @@ const tryOpen = (id: string, options: Partial<BackupSession.SessionOptions> = {}
   Effect.scoped(BackupSession.open(optionsFor(id, options)))
 
 const reasonOf = (attempt: ReturnType<typeof tryOpen>) =>
-  Effect.map(Effect.flip(attempt), ({ reason }) => reason)
+  Effect.map(Effect.flip(attempt), (error) => ("reason" in error ? error.reason : error._tag))
 
 const namesIn = (id: string): ReadonlyArray<string> => readdirSync(join(base, "host", id)).toSorted()
 

@@ -108,7 +108,8 @@ describe("metadata change detection", () => {
       assert.isAbove(index.count, 1)
       const digest = index.digest(1)
       removeChunk(base, digest)
-      const second = yield* inStore(base)(backUp(root))
+      // Proving all that is known before it is used would have failed this backup.
+      const second = yield* inStore(base)(backUp(root, { knownChunks: "finish" }))
       const { entries, snapshot } = second.summary
       assert.deepStrictEqual(second.warnings, [
         `root.pxar: chunk ${digest} of the previous snapshot is gone: what was in it is read again`

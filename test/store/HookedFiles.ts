@@ -36,6 +36,7 @@ export const hook = (files: Service, { before = noHook, after = noHook }: Hooks)
     readFile: (path, maxSizeBytes) => around("readFile", path, files.readFile(path, maxSizeBytes)),
     readDirectory: (path) => around("readDirectory", path, files.readDirectory(path)),
     statDirectory: (path) => around("statDirectory", path, files.statDirectory(path)),
+    statEach: (paths) => around("statEach", paths[0] ?? "", files.statEach(paths)),
     openRead: (path) => around("openRead", path, files.openRead(path)),
     makeDirectory: (path, mode) => around("makeDirectory", path, files.makeDirectory(path, mode)),
     makeDirectories: (parent, names, mode) =>

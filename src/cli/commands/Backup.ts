@@ -19,7 +19,7 @@ import { doneWithWarnings, parseInput, UsageError } from "../Failure.ts"
 import * as Format from "../Format.ts"
 import { cryptConfig } from "../Keys.ts"
 import { print } from "../Output.ts"
-import { namespace, withDatastore } from "../Repository.ts"
+import { namespace, withWorkingDatastore } from "../Repository.ts"
 
 const defaultId = (): string => os.hostname().replaceAll(/[^A-Za-z0-9._-]/g, "_")
 
@@ -63,6 +63,13 @@ const flags = {
   cryptMode: Flag.Literals("crypt-mode", ["none", "encrypt", "sign-only"]).pipe(
     Flag.withDescription("encrypt by default when a key is given"),
     Flag.optional
+  ),
+  knownChunks: Flag.Literals("known-chunks", ["off", "register", "finish", "both"]).pipe(
+    Flag.withDescription(
+      "When to prove that chunks which are not stored again are there: before the previous snapshot is relied on, " +
+        "before the new one is complete, both, or never"
+    ),
+    Flag.withDefault("both")
   ),
   noReuse: Flag.Boolean("no-reuse").pipe(
     Flag.withDescription(
@@ -161,7 +168,7 @@ export const backup = Command.make("backup", flags, (input) =>
       "see: granary backup --help"
     )
     const time = Option.isSome(input.time) ? { time: yield* parseTime(input.time.value) } : {}
-    const summary = yield* withDatastore(
+    const summary = yield* withWorkingDatastore(
       Backup.run({
         namespace: yield* namespace,
         group,
@@ -169,6 +176,7 @@ export const backup = Command.make("backup", flags, (input) =>
         owner: yield* parseInput(() => AuthId.parse(input.owner)),
         ...(yield* keyOptions(input.cryptMode)),
         reusePrevious: !input.noReuse,
+        knownChunks: input.knownChunks,
         archives,
         excludes: input.exclude,
         crossFileSystems: input.crossFileSystems,

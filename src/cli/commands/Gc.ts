@@ -1,0 +1,134 @@
+/** `granary gc`: removes the chunks that no snapshot needs, and says what the store lacks. */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Gc from "../../gc/Gc.ts"
+import * as GcPlan from "../../gc/GcPlan.ts"
+import * as GcStatus from "../../gc/GcStatus.ts"
+import * as MissingChunks from "../../gc/MissingChunks.ts"
+import * as Namespace from "../../model/Namespace.ts"
+import * as Snapshot from "../../model/Snapshot.ts"
+import * as NodeFiles from "../../platform/NodeFiles.ts"
+import { CommandFailed, doneWithWarnings, UsageError } from "../Failure.ts"
+import * as Format from "../Format.ts"
+import { print } from "../Output.ts"
+import { withDatastore } from "../Repository.ts"
+
+const flags = {
+  dryRun: Flag.Boolean("dry-run").pipe(
+    Flag.withDescription("Say what would be removed, and change nothing"),
+    Flag.withDefault(false)
+  ),
+  mark: Flag.Literals("mark", ["set", "atime"]).pipe(
+    Flag.withDescription("Keep marks in memory, or as access times as Proxmox Backup Server does"),
+    Flag.withDefault("set")
+  ),
+  cutoff: Flag.Int("cutoff").pipe(
+    Flag.withDescription("Remove what has not been used for so many minutes, 1 to 2880 (default 1445)"),
+    Flag.withMetavar("MINUTES"),
+    Flag.optional
+  )
+}
+
+const nameOf = ({ namespace, snapshot }: MissingChunks.MissingPlace): string =>
+  namespace === Namespace.root ? Snapshot.format(snapshot) : `${namespace}: ${Snapshot.format(snapshot)}`
+
+const toJson = ({ plan, status }: Gc.GcSummary) => ({
+  ...GcStatus.toJson(status),
+  "missing-chunks": plan.missing.chunks.map(({ digest, places }) => ({
+    digest,
+    snapshots: [...new Set(places.map((place) => Snapshot.toPath(place.namespace, place.snapshot)))]
+  }))
+})
+
+const amount = (chunks: number, bytes: number): string =>
+  `${Format.counted(chunks, "chunk")}, ${Format.bytes(bytes)}`
+
+const optionalLine = (isWanted: boolean, line: string): ReadonlyArray<string> => (isWanted ? [line] : [])
+
+const missingLines = ({ plan }: Gc.GcSummary): ReadonlyArray<string> => {
+  const { archives, count } = plan.missing
+  if (count === 0) return []
+  return [
+    `${Format.counted(count, "chunk")} missing that indexes need:`,
+    ...archives.map(
+      (archive) => `  ${nameOf(archive)} ${archive.archive}: ${Format.counted(archive.chunks, "chunk")}`
+    )
+  ]
+}
+
+const rate = (count: number, unit: string, seconds: number): string =>
+  seconds > 0.001 ? ` (${Format.count(Math.round(count / seconds))} ${unit}/s)` : ""
+
+const toText = (summary: Gc.GcSummary): string => {
+  const { plan, removeSeconds, status, sweep } = summary
+  const { listing, marks } = plan
+  const temporaries = sweep === undefined ? listing.abandoned : sweep.removedTemporaries
+  const bad = status.removedBad + status.stillBad
+  const scanned = listing.kept.chunks + listing.pending.chunks + listing.removable.chunks
+  return [
+    `${plan.isDryRun ? "would remove" : "removed"}: ${amount(status.removedChunks, status.removedBytes)}`,
+    `pending (unused, but too young): ${amount(status.pendingChunks, status.pendingBytes)}`,
+    `in use: ${amount(status.diskChunks, status.diskBytes)}`,
+    `archives: ${Format.bytes(status.indexDataBytes)} in ${Format.counted(status.indexFileCount, "index file")}`,
+    `deduplication factor: ${GcStatus.deduplicationFactor(status).toFixed(2)}`,
+    ...optionalLine(
+      bad > 0,
+      `corrupt chunks set aside: ${Format.count(status.removedBad)} removed, ${Format.count(status.stillBad)} kept`
+    ),
+    ...optionalLine(
+      temporaries.chunks > 0,
+      `left behind by crashed backups: ${Format.counted(temporaries.chunks, "file")}, ${Format.bytes(temporaries.bytes)}`
+    ),
+    ...optionalLine(
+      plan.writers.length > 0,
+      `${Format.counted(plan.writers.length, "writer")} at work meanwhile`
+    ),
+    ...optionalLine(listing.foreign > 0, `${Format.counted(listing.foreign, "foreign file")} left alone`),
+    ...missingLines(summary),
+    `marked ${Format.count(marks.entries)} index entries in ${Format.duration(plan.markSeconds)}` +
+      `${rate(marks.entries, "entries", plan.markSeconds)}, ${Format.percent(marks.hits, marks.entries)} repeated`,
+    `looked at ${Format.counted(scanned, "chunk")} in ${Format.duration(plan.sweepSeconds)}` +
+      rate(scanned, "chunks", plan.sweepSeconds),
+    ...optionalLine(!plan.isDryRun, `removed in ${Format.duration(removeSeconds)}`)
+  ].join("\n")
+}
+
+const finish = ({ errors, plan, warnings }: Gc.GcSummary) => {
+  if (plan.missing.count > 0) {
+    const snapshots = MissingChunks.snapshotsOf(plan.missing.archives).length
+    const marked = plan.isDryRun ? "would be" : "were"
+    return Effect.fail(
+      new CommandFailed({
+        detail: `${Format.counted(plan.missing.count, "chunk")} missing, ${Format.counted(snapshots, "snapshot")} ${marked} marked as failed`,
+        hint: "back up again: everything is stored anew; other copies of the data may help"
+      })
+    )
+  }
+  return warnings.length + errors.length > 0 ? doneWithWarnings : Effect.void
+}
+
+const cutoffOf = (cutoff: Option.Option<number>) =>
+  Option.isNone(cutoff)
+    ? Effect.succeed({})
+    : GcPlan.checkOptions({ cutoffMinutes: cutoff.value }).pipe(
+        Effect.as({ cutoffMinutes: cutoff.value }),
+        Effect.mapError((error) => new UsageError({ detail: error.message, hint: "see: granary gc --help" }))
+      )
+
+export const gc = Command.make("gc", flags, ({ cutoff, dryRun, mark }) =>
+  Effect.gen(function* () {
+    const options: Gc.GcOptions = { mark, ...(yield* cutoffOf(cutoff)) }
+    const work = dryRun ? Gc.dryRun(options) : Gc.collect(options)
+    const summary = yield* withDatastore(Effect.provide(work, NodeFiles.layer))
+    yield* print({ json: toJson(summary), text: toText(summary) })
+    yield* finish(summary)
+  })
+).pipe(
+  Command.withDescription("Remove chunks that no snapshot needs; backups may go on meanwhile"),
+  Command.withExamples([
+    { command: "granary gc --dry-run", description: "What would go" },
+    { command: "granary gc --mark atime", description: "As Proxmox Backup Server does it, by access times" }
+  ])
+)
