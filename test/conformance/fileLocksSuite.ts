@@ -1,6 +1,7 @@
 /**
- * What every implementation of FileLocks must do between the holders of one process: one test for each obligation
- * written in the port. Locks between processes are the matter of each implementation's own tests.
+ * What every implementation of FileLocks must do: one test for each obligation written in the port.
+ *
+ * Other processes come through the `FileLocksSubject`; where it lacks one, the test is shown as skipped.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -14,6 +15,23 @@ export interface FileLocksSubject {
   readonly folder: Effect.Effect<string, never, Scope.Scope>
   /** Permission bits and size of a file. */
   readonly describe?: (path: string) => Effect.Effect<{ readonly mode: number; readonly sizeBytes: number }>
+  /** Another process of ours that locks bytes of `.lock` in the folder, and keeps them. */
+  readonly startProcess?: (folder: string) => Effect.Effect<OtherProcess, never, Scope.Scope>
+  /** A program that knows nothing of us and locks the whole of `.lock`, with POSIX record locks for example. */
+  readonly startForeign?: (folder: string) => Effect.Effect<ForeignProcess, never, Scope.Scope>
+  /** Makes the folder's file system read-only until the scope closes. */
+  readonly makeReadOnly?: Effect.Effect<void, never, Scope.Scope>
+}
+
+export interface OtherProcess {
+  readonly tryLock: (offset: number, mode: LockMode) => Effect.Effect<boolean>
+  /** Ends it without giving it a chance to clean up. */
+  readonly kill: Effect.Effect<void>
+}
+
+export interface ForeignProcess {
+  readonly tryLock: (mode: LockMode) => Effect.Effect<boolean>
+  readonly free: Effect.Effect<void>
 }
 
 const first: LockRange = { offset: 0, length: 1 }
@@ -22,7 +40,9 @@ const both: LockRange = { offset: 0, length: 2 }
 const far: LockRange = { offset: 2 ** 52 + 12_345, length: 1 }
 
 type Locks = FileLocks["Service"]
-type Test = (locks: Locks, path: string) => Effect.Effect<void, unknown, Scope.Scope>
+type Test = (locks: Locks, path: string, folder: string) => Effect.Effect<void, unknown, Scope.Scope>
+
+type Run = (title: string, test: Test, isGiven?: boolean) => void
 
 /** Whether the lock is free at the moment; it is not kept. */
 const isFree = (locks: Locks, path: string, range: LockRange, mode: LockMode) =>
@@ -33,10 +53,11 @@ export const fileLocksSuite = (
   layer: Layer.Layer<FileLocks>,
   subject: FileLocksSubject
 ): void => {
-  const run = (title: string, test: Test, isGiven = true): void =>
+  const run: Run = (title, test, isGiven = true) =>
     it.live.skipIf(!isGiven)(title, () =>
       Effect.gen(function* () {
-        yield* test(yield* FileLocks, `${yield* subject.folder}/.lock`)
+        const folder = yield* subject.folder
+        yield* test(yield* FileLocks, `${folder}/.lock`, folder)
       }).pipe(Effect.provide(layer))
     )
 
@@ -44,6 +65,8 @@ export const fileLocksSuite = (
     describe("conflicts", () => conflictTests(run))
     describe("release", () => releaseTests(run))
     describe("tables", () => tableTests(run))
+    describe("other processes", () => processTests(run, subject))
+    describe("read-only file systems", () => readOnlyTests(run, subject))
     run(
       "the lock file is made, readable for all and empty, and stays",
       fileTest(subject),
@@ -52,7 +75,7 @@ export const fileLocksSuite = (
   })
 }
 
-const conflictTests = (run: (title: string, test: Test) => void): void => {
+const conflictTests = (run: Run): void => {
   run("shared locks go together, and keep exclusive ones out", (locks, path) =>
     Effect.gen(function* () {
       assert.isTrue(yield* locks.tryLock(path, first, "shared"))
@@ -104,7 +127,7 @@ const conflictTests = (run: (title: string, test: Test) => void): void => {
   )
 }
 
-const releaseTests = (run: (title: string, test: Test) => void): void => {
+const releaseTests = (run: Run): void => {
   run("a lock ends with its scope, however that ends", (locks, path) =>
     Effect.gen(function* () {
       for (const exit of [Exit.void, Exit.die("defect"), Exit.interrupt()]) {
@@ -135,7 +158,7 @@ const releaseTests = (run: (title: string, test: Test) => void): void => {
   )
 }
 
-const tableTests = (run: (title: string, test: Test) => void): void => {
+const tableTests = (run: Run): void => {
   run("a table's byte excludes other holders until it is unlocked", (locks, path) =>
     Effect.gen(function* () {
       const table = yield* locks.openRanges(path)
@@ -176,6 +199,72 @@ const tableTests = (run: (title: string, test: Test) => void): void => {
     Effect.gen(function* () {
       assert.strictEqual((yield* Effect.flip(locks.openRanges(`${path}.d/lock`))).reason, "NotFound")
     })
+  )
+}
+
+const processTests = (run: Run, { startProcess, startForeign }: FileLocksSubject): void => {
+  run(
+    "locks of another process count like our own, in calls and in tables, until it dies",
+    (locks, path, folder) =>
+      Effect.gen(function* () {
+        if (startProcess === undefined) return
+        const other = yield* startProcess(folder)
+        assert.isTrue(yield* other.tryLock(0, "exclusive"))
+        assert.isTrue(yield* other.tryLock(1, "shared"))
+        assert.isFalse(yield* isFree(locks, path, first, "shared"))
+        assert.isTrue(yield* isFree(locks, path, second, "shared"))
+        assert.isFalse(yield* isFree(locks, path, second, "exclusive"))
+        const table = yield* locks.openRanges(path)
+        assert.isFalse(yield* table.tryLock(0))
+        assert.isFalse(yield* table.tryLock(1))
+        assert.isTrue(yield* table.tryLock(2))
+        assert.isFalse(yield* other.tryLock(2, "shared"))
+        yield* other.kill
+        assert.isTrue(yield* table.tryLock(0))
+        assert.isTrue(yield* table.tryLock(1))
+      }),
+    startProcess !== undefined
+  )
+
+  run(
+    "a foreign program that locks the whole file, and we, keep each other out",
+    (locks, path, folder) =>
+      Effect.gen(function* () {
+        if (startForeign === undefined) return
+        yield* isFree(locks, path, first, "shared")
+        const foreign = yield* startForeign(folder)
+        assert.isTrue(yield* foreign.tryLock("exclusive"))
+        assert.isFalse(yield* isFree(locks, path, far, "shared"))
+        yield* foreign.free
+        assert.isTrue(yield* foreign.tryLock("shared"))
+        assert.isTrue(yield* isFree(locks, path, far, "shared"))
+        assert.isFalse(yield* isFree(locks, path, far, "exclusive"))
+        yield* foreign.free
+        assert.isTrue(yield* locks.tryLock(path, second, "shared"))
+        assert.isFalse(yield* foreign.tryLock("exclusive"))
+        assert.isTrue(yield* foreign.tryLock("shared"))
+      }),
+    startForeign !== undefined
+  )
+}
+
+const readOnlyTests = (run: Run, { makeReadOnly }: FileLocksSubject): void => {
+  run(
+    "shared locks succeed, with and without a lock file; others fail",
+    (locks, path) =>
+      Effect.gen(function* () {
+        if (makeReadOnly === undefined) return
+        yield* isFree(locks, path, first, "shared")
+        yield* makeReadOnly
+        for (const file of [path, `${path}.missing`]) {
+          assert.isTrue(yield* isFree(locks, file, first, "shared"))
+          const refused = yield* Effect.flip(isFree(locks, file, first, "exclusive"))
+          assert.strictEqual(refused.reason, "ReadOnlyFileSystem")
+          const table = yield* Effect.flip(locks.openRanges(file))
+          assert.strictEqual(table.reason, "ReadOnlyFileSystem")
+        }
+      }),
+    makeReadOnly !== undefined
   )
 }
 

@@ -7,32 +7,15 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
-import type * as Scope from "effect/Scope"
-import { Files, FilesError, type FilesReason } from "../../src/platform/Files.ts"
+import { Files, FilesError } from "../../src/platform/Files.ts"
+import * as special from "./filesSpecial.ts"
+import { type FilesSubject, reasonOf, type Run, text } from "./filesSubject.ts"
 
-export interface FilesSubject {
-  /** An empty folder. */
-  readonly folder: Effect.Effect<string, never, Files | Scope.Scope>
-  readonly makeSymlink?: (target: string, path: string) => Effect.Effect<void>
-  readonly makeFifo?: (path: string) => Effect.Effect<void>
-  /** Sets access and modification time to whole seconds. */
-  readonly setTimes?: (path: string, seconds: number) => Effect.Effect<void>
-}
-
-const text = (content: string): Uint8Array => Buffer.from(content)
-
-/** The reason an operation fails for; success is a failure of the test. */
-export const reasonOf = <A, R>(effect: Effect.Effect<A, FilesError, R>): Effect.Effect<FilesReason, A, R> =>
-  Effect.map(Effect.flip(effect), ({ reason }) => reason)
+export type { FilesSubject }
+export { reasonOf }
 
 const permissions = 0o777
-
-type Run = (
-  name: string,
-  test: (files: Files["Service"], folder: string) => Effect.Effect<void, unknown, Scope.Scope>
-) => void
 
 export const filesSuite = (name: string, layer: Layer.Layer<Files>, subject: FilesSubject): void => {
   const given =
@@ -49,10 +32,13 @@ export const filesSuite = (name: string, layer: Layer.Layer<Files>, subject: Fil
     describe("reading", () => readingTests(run))
     describe("writing", () => writingTests(run))
     describe("folders and names", () => nameTests(run))
-    describe("interruption", () => interruptionTests(run))
-    describe("links", () => linkTests(given(subject.makeSymlink !== undefined), subject))
-    describe("fifos", () => fifoTests(given(subject.makeFifo !== undefined), subject))
-    describe("times", () => timeTests(given(subject.setTimes !== undefined), subject))
+    describe("wholeness", () => special.wholenessTests(run))
+    describe("interruption", () => special.interruptionTests(run))
+    describe("links", () => special.linkTests(given(subject.makeSymlink !== undefined), subject))
+    describe("fifos", () => special.fifoTests(given(subject.makeFifo !== undefined), subject))
+    describe("times", () => special.timeTests(given(subject.setTimes !== undefined), subject))
+    describe("large files", () => special.largeTests(given(subject.makeLarge !== undefined), subject))
+    describe("power losses", () => special.powerTests(given(subject.losePower !== undefined), subject))
   })
 }
 
@@ -243,6 +229,24 @@ const nameTests = (run: Run): void => {
     })
   )
 
+  run("statEach tells kind and size of every name in their order, and what is missing", (files, folder) =>
+    Effect.gen(function* () {
+      yield* files.makeDirectory(`${folder}/d`)
+      yield* files.createFile(`${folder}/d/inner`, text("12345"))
+      yield* files.createFile(`${folder}/empty`, text(""))
+      const paths = ["d/inner", "gone", "d", "empty", "gone/x", "d/inner"].map((name) => `${folder}/${name}`)
+      const stats = yield* files.statEach(paths)
+      assert.deepStrictEqual(stats[0], { kind: "file", sizeBytes: 5 })
+      assert.deepStrictEqual(stats[5], stats[0])
+      assert.strictEqual(stats[2]?.kind, "directory")
+      assert.deepStrictEqual(stats[3], { kind: "file", sizeBytes: 0 })
+      assert.deepStrictEqual([stats[1], stats[4], stats.length], [undefined, undefined, 6])
+      assert.deepStrictEqual(yield* files.statEach([]), [])
+      const below = yield* Effect.flip(files.statEach([`${folder}/d`, `${folder}/empty/x`]))
+      assert.deepInclude(below, { reason: "NotADirectory", path: `${folder}/empty/x` })
+    })
+  )
+
   run("unlink and removeDirectory keep apart what is missing, full, or of the other kind", (files, folder) =>
     Effect.gen(function* () {
       yield* files.makeDirectory(`${folder}/d`)
@@ -282,101 +286,6 @@ const nameTests = (run: Run): void => {
       assert.strictEqual(error.path, `${folder}/x`)
       assert.include(error.message, `cannot remove ${folder}/x: no such file`)
       assert.notStrictEqual(error.hint, "")
-    })
-  )
-}
-
-const interruptionTests = (run: Run): void => {
-  run("an interrupted operation happens as a whole or not at all", (files, folder) =>
-    Effect.gen(function* () {
-      const content = new Uint8Array(200_000).fill(7)
-      for (let turn = 0; turn < 20; turn++) {
-        const path = `${folder}/${turn}`
-        const fiber = yield* Effect.forkChild(files.replaceFile(path, [content]), { startImmediately: true })
-        for (let pause = 0; pause < turn % 4; pause++) yield* Effect.promise(() => Promise.resolve())
-        yield* Fiber.interrupt(fiber)
-        const names = (yield* files.readDirectory(folder)).map(({ name }) => name)
-        assert.isTrue(names.every((name) => !name.includes(".tmp_")))
-        if (names.includes(String(turn)))
-          assert.strictEqual((yield* files.stat(path)).sizeBytes, content.length)
-      }
-    })
-  )
-}
-
-const linkTests = (run: Run, { makeSymlink = () => Effect.void }: FilesSubject): void => {
-  run("stat and readDirectory describe the link itself", (files, folder) =>
-    Effect.gen(function* () {
-      yield* makeSymlink(`${folder}/nowhere`, `${folder}/link`)
-      assert.strictEqual((yield* files.stat(`${folder}/link`)).kind, "symlink")
-      assert.deepStrictEqual(yield* files.readDirectory(folder), [{ name: "link", kind: "symlink" }])
-    })
-  )
-
-  run("createFile and makeDirectory refuse the name of a dangling link", (files, folder) =>
-    Effect.gen(function* () {
-      yield* makeSymlink(`${folder}/nowhere`, `${folder}/link`)
-      assert.strictEqual(yield* reasonOf(files.createFile(`${folder}/link`, text("x"))), "AlreadyExists")
-      assert.strictEqual(yield* reasonOf(files.makeDirectory(`${folder}/link`)), "AlreadyExists")
-      assert.strictEqual(yield* reasonOf(files.stat(`${folder}/nowhere`)), "NotFound")
-    })
-  )
-
-  run("replaceFile and unlink deal with the link, not with what it points to", (files, folder) =>
-    Effect.gen(function* () {
-      yield* files.createFile(`${folder}/file`, text("stays"))
-      yield* makeSymlink(`${folder}/file`, `${folder}/one`)
-      yield* makeSymlink(`${folder}/file`, `${folder}/two`)
-      yield* files.replaceFile(`${folder}/one`, [text("new")])
-      yield* files.unlink(`${folder}/two`)
-      assert.strictEqual((yield* files.stat(`${folder}/one`)).kind, "file")
-      assert.strictEqual(Buffer.from(yield* files.readFile(`${folder}/file`, 99)).toString(), "stays")
-    })
-  )
-}
-
-const fifoTests = (run: Run, { makeFifo = () => Effect.void }: FilesSubject): void => {
-  run("reading a fifo never waits for a writer", (files, folder) =>
-    Effect.gen(function* () {
-      yield* makeFifo(`${folder}/fifo`)
-      assert.strictEqual((yield* files.readFile(`${folder}/fifo`, 99)).length, 0)
-      assert.strictEqual((yield* files.stat(`${folder}/fifo`)).kind, "other")
-    })
-  )
-}
-
-const longAgo = 1_000_000_000
-
-const timeTests = (run: Run, { setTimes = () => Effect.void, makeSymlink }: FilesSubject): void => {
-  run("touch moves the access time to now and leaves the modification time alone", (files, folder) =>
-    Effect.gen(function* () {
-      yield* files.createFile(`${folder}/a`, text("x"))
-      const before = yield* files.stat(`${folder}/a`)
-      yield* setTimes(`${folder}/a`, longAgo)
-      assert.isTrue(yield* files.touch(`${folder}/a`))
-      const after = yield* files.stat(`${folder}/a`)
-      assert.strictEqual(after.mtimeSeconds, longAgo)
-      assert.isAtLeast(after.atimeSeconds, before.mtimeSeconds)
-    })
-  )
-
-  run("touch answers false for what is missing", (files, folder) =>
-    Effect.gen(function* () {
-      assert.isFalse(yield* files.touch(`${folder}/a`))
-      assert.isFalse(yield* files.touch(`${folder}/x/a`))
-    })
-  )
-
-  run("touch never follows a link", (files, folder) =>
-    Effect.gen(function* () {
-      if (makeSymlink === undefined) return
-      yield* files.createFile(`${folder}/a`, text("x"))
-      yield* setTimes(`${folder}/a`, longAgo)
-      yield* makeSymlink(`${folder}/a`, `${folder}/link`)
-      yield* makeSymlink(`${folder}/nowhere`, `${folder}/dangling`)
-      assert.isTrue(yield* files.touch(`${folder}/link`))
-      assert.isTrue(yield* files.touch(`${folder}/dangling`))
-      assert.strictEqual((yield* files.stat(`${folder}/a`)).atimeSeconds, longAgo)
     })
   )
 }
