@@ -80,6 +80,9 @@ const crossing = (task: Task): { readonly sent: Task; readonly transfer: Array<A
 /** Chunks lie outside of the heap; what is on it is small and short-lived. */
 const resourceLimits = { maxYoungGenerationSizeMb: 4 }
 
+/** A thread that checks spends a fifth of its time waiting for the disk: one more keeps the processors busy. */
+const threadsMoreForChecks = 1
+
 export const isShared = (bytes: Uint8Array): boolean => bytes.buffer instanceof SharedArrayBuffer
 
 export class ChunkWorkers {
@@ -98,7 +101,7 @@ export class ChunkWorkers {
 
   /** Runs one task; the promise never rejects. */
   run(task: Task, key: Uint8Array | undefined): Promise<Result> {
-    const thread = this.#leastBusy()
+    const thread = this.#leastBusy(task.kind === "check" ? this.count + threadsMoreForChecks : this.count)
     const id = this.#nextId++
     return new Promise((resolve) => {
       if (thread.waiting.size === 0) thread.worker.ref()
@@ -115,10 +118,10 @@ export class ChunkWorkers {
     await Promise.all(threads.map(({ worker }) => worker.terminate()))
   }
 
-  #leastBusy(): Thread {
+  #leastBusy(threadsMax: number): Thread {
     const idle = this.#threads.find(({ waiting }) => waiting.size === 0)
     if (idle !== undefined) return idle
-    if (this.#threads.length < this.count) return this.#start()
+    if (this.#threads.length < threadsMax) return this.#start()
     return this.#threads.reduce((best, thread) => (thread.waiting.size < best.waiting.size ? thread : best))
   }
 
