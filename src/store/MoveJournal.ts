@@ -2,13 +2,13 @@
  * MoveJournal: where groups went that were moved to another namespace.
  *
  * Garbage collection walks one namespace after the other. A group that moves from one it has not reached to one it has
- * passed would be seen in neither. So a mover writes the new place into `.granary-moves` before it renames, and keeps the
- * journal's lock from before the entry until after the rename; the collection, when its walk is over, takes the lock,
- * looks at every place in the journal, and empties it.
+ * passed would be seen in neither. So a mover writes the new place into `.granary-moves` before it renames, and keeps
+ * the journal's lock from before the entry until after the rename; the collection, when its walk is over, takes the
+ * lock, looks at every place in the journal, and empties it.
  *
- * Invariant: under the lock, every group that was moved since a walk began is in the journal under its last place, or is
- * where it was when the walk began. An entry whose rename never came (a crash) names a place that does not exist, which
- * is harmless.
+ * Invariant: under the lock, every group that was moved since a walk began is in the journal under its last place, or
+ * is where it was when the walk began. An entry whose rename never came (a crash) names a place that does not exist,
+ * which is harmless.
  */
 import * as Effect from "effect/Effect"
 import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
@@ -59,7 +59,9 @@ export const make = (
         locked(
           Effect.gen(function* () {
             const places = new Set([...(yield* peek), place])
-            yield* files.replaceFile(layout.moveJournal, [Buffer.from(`${[...places].join("\n")}\n`)])
+            const text = `${[...places].join("\n")}\n`
+            // Flushed: after a power loss a torn one would stop every collection.
+            yield* files.replaceFile(layout.moveJournal, [Buffer.from(text)], { sync: true })
             return yield* move
           })
         ),

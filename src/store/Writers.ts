@@ -1,12 +1,12 @@
 /**
  * Writers: the leases of those who write into one store, so that garbage collection can run beside them.
  *
- * A writer first reads the clock, then locks a byte of `.granary.lock` named after its lease, then writes the lease into
- * `.granary-writers`; only then it looks at the store or stores anything. It gives them back in the opposite order, when
- * its scope closes. So:
+ * A writer first reads the clock, then locks a byte of `.granary.lock` named after its lease, then writes the lease
+ * into `.granary-writers`; only then it looks at the store or stores anything. It gives them back in the opposite
+ * order, when its scope closes. So:
  *
- * - a lease's file exists only while its byte is locked, or after a crash; the system unlocks the byte at a crash, and a
- *   lease whose byte can be locked is dead;
+ * - a lease's file exists only while its byte is locked, or after a crash; the system unlocks the byte at a crash, and
+ *   a lease whose byte can be locked is dead;
  * - a writer whose lease is not in the folder at some moment has either ended by then, with everything it wrote in
  *   place, or reads and touches nothing before that moment;
  * - everything a writer stores or touches carries a time that is not before the start its lease states.
@@ -54,8 +54,8 @@ export class Writers extends Context.Service<
   Writers,
   {
     /**
-     * Counts the caller as a writer until the scope closes. The very first thing a writer does; fails with `Busy` while a
-     * Proxmox Backup Server process has the store for itself.
+     * Counts the caller as a writer until the scope closes. The very first thing a writer does; fails with `Busy`
+     * while a Proxmox Backup Server process has the store for itself.
      */
     readonly register: Effect.Effect<WriterLease, FilesError | StoreError, Scope.Scope>
     readonly live: (options: ReadOptions) => Effect.Effect<ReadonlyArray<LiveWriter>, FilesError>

@@ -23,6 +23,28 @@ describe("DigestTable", () => {
     assert.throws(() => table.has(bytes, -1), RangeError)
   })
 
+  it.each([
+    [32, 0],
+    [40, 8],
+    [40, 3],
+    [33, 0]
+  ])("adds many digests %i bytes apart from offset %i on, as it does one by one", (stride, offset) => {
+    const count = 3000
+    const bytes = new Uint8Array(offset + count * stride)
+    // Every second digest comes three times.
+    for (let number = 0; number < count; number++) {
+      bytes.set(digestOf(number % 2 === 0 ? number % 500 : number), offset + number * stride)
+    }
+    const oneByOne = new DigestTable(0, 5)
+    for (let number = 0; number < count; number++) oneByOne.add(bytes, offset + number * stride)
+    const together = new DigestTable(0, 5)
+    assert.strictEqual(together.addMany(bytes, offset, stride, count), oneByOne.size)
+    assert.strictEqual(together.addMany(bytes, offset, stride, count), 0)
+    assert.deepStrictEqual(new Map(together.entries()), new Map(oneByOne.entries()))
+    assert.strictEqual(together.addMany(bytes, offset, stride, 0), 0)
+    assert.throws(() => together.addMany(bytes, offset + stride, stride, count), RangeError)
+  })
+
   it("takes the digest of all zeros like any other", () => {
     const table = new DigestTable()
     assert.isFalse(table.has(new Uint8Array(32)))

@@ -9,9 +9,10 @@ const ranks: ReadonlyArray<ReadonlyArray<string>> = [
   ["model"],
   ["format", "chunking"],
   ["platform"],
+  ["objectstore"],
   ["store"],
   ["datastore"],
-  ["backup", "restore", "verify", "inspect"],
+  ["backup", "restore", "verify", "gc", "prune", "inspect"],
   ["cli", "promises"],
   ["index"]
 ]

@@ -67,7 +67,7 @@ const machineModules = /^(?:node:)?(?:fs|worker_threads|child_process|net|http|h
 /** Stores and everything below them touch the machine through the ports in `platform` only. */
 export const machineImports: Rule = (files) =>
   files.flatMap((file) =>
-    isIn(file, "model", "format", "chunking", "store", "datastore", "verify")
+    isIn(file, "model", "format", "chunking", "objectstore", "store", "datastore", "verify")
       ? file.imports
           .filter(({ specifier }) => machineModules.test(specifier))
           .map(({ specifier, line }) => `${file.path}:${line}: imports ${specifier}`)

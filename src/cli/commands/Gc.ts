@@ -3,6 +3,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type { ChunkCounts } from "../../gc/ChunkListing.ts"
 import * as Gc from "../../gc/Gc.ts"
 import * as GcPlan from "../../gc/GcPlan.ts"
 import * as GcStatus from "../../gc/GcStatus.ts"
@@ -42,8 +43,8 @@ const toJson = ({ plan, status }: Gc.GcSummary) => ({
   }))
 })
 
-const amount = (chunks: number, bytes: number): string =>
-  `${Format.counted(chunks, "chunk")}, ${Format.bytes(bytes)}`
+const amount = ({ bytes, chunks }: ChunkCounts, noun = "chunk"): string =>
+  `${Format.counted(chunks, noun)}, ${Format.bytes(bytes)}`
 
 const optionalLine = (isWanted: boolean, line: string): ReadonlyArray<string> => (isWanted ? [line] : [])
 
@@ -53,7 +54,7 @@ const missingLines = ({ plan }: Gc.GcSummary): ReadonlyArray<string> => {
   return [
     `${Format.counted(count, "chunk")} missing that indexes need:`,
     ...archives.map(
-      (archive) => `  ${nameOf(archive)} ${archive.archive}: ${Format.counted(archive.chunks, "chunk")}`
+      (broken) => `  ${nameOf(broken)} ${broken.archive}: ${Format.counted(broken.chunks, "chunk")}`
     )
   ]
 }
@@ -66,21 +67,19 @@ const toText = (summary: Gc.GcSummary): string => {
   const { listing, marks } = plan
   const temporaries = sweep === undefined ? listing.abandoned : sweep.removedTemporaries
   const bad = status.removedBad + status.stillBad
+  const removed = amount({ chunks: status.removedChunks, bytes: status.removedBytes })
   const scanned = listing.kept.chunks + listing.pending.chunks + listing.removable.chunks
   return [
-    `${plan.isDryRun ? "would remove" : "removed"}: ${amount(status.removedChunks, status.removedBytes)}`,
-    `pending (unused, but too young): ${amount(status.pendingChunks, status.pendingBytes)}`,
-    `in use: ${amount(status.diskChunks, status.diskBytes)}`,
+    `${plan.isDryRun ? "would remove" : "removed"}: ${removed}`,
+    `pending (unused, but too young): ${amount({ chunks: status.pendingChunks, bytes: status.pendingBytes })}`,
+    `in use: ${amount({ chunks: status.diskChunks, bytes: status.diskBytes })}`,
     `archives: ${Format.bytes(status.indexDataBytes)} in ${Format.counted(status.indexFileCount, "index file")}`,
     `deduplication factor: ${GcStatus.deduplicationFactor(status).toFixed(2)}`,
     ...optionalLine(
       bad > 0,
       `corrupt chunks set aside: ${Format.count(status.removedBad)} removed, ${Format.count(status.stillBad)} kept`
     ),
-    ...optionalLine(
-      temporaries.chunks > 0,
-      `left behind by crashed backups: ${Format.counted(temporaries.chunks, "file")}, ${Format.bytes(temporaries.bytes)}`
-    ),
+    ...optionalLine(temporaries.chunks > 0, `left behind by crashed backups: ${amount(temporaries, "file")}`),
     ...optionalLine(
       plan.writers.length > 0,
       `${Format.counted(plan.writers.length, "writer")} at work meanwhile`
@@ -98,10 +97,11 @@ const toText = (summary: Gc.GcSummary): string => {
 const finish = ({ errors, plan, warnings }: Gc.GcSummary) => {
   if (plan.missing.count > 0) {
     const snapshots = MissingChunks.snapshotsOf(plan.missing.archives).length
-    const marked = plan.isDryRun ? "would be" : "were"
+    const marked = plan.isDryRun ? "would be marked as failed" : "marked as failed"
+    const missing = `${Format.counted(plan.missing.count, "chunk")} missing`
     return Effect.fail(
       new CommandFailed({
-        detail: `${Format.counted(plan.missing.count, "chunk")} missing, ${Format.counted(snapshots, "snapshot")} ${marked} marked as failed`,
+        detail: `${missing}, ${Format.counted(snapshots, "snapshot")} ${marked}`,
         hint: "back up again: everything is stored anew; other copies of the data may help"
       })
     )

@@ -1,0 +1,155 @@
+/**
+ * Gc: garbage collection. Removes the chunks that no snapshot needs, while backups, restores and everything else go on,
+ * and says which chunks are missing that some snapshot does need.
+ *
+ * `collect` is all of it; `plan` and `execute` are its halves, for those who want to look at the plan in between. Why
+ * no chunk is lost is told in `MarkPhase`; what a writer has to do for it in `Writers`.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as path from "node:path"
+import { Datastore } from "../datastore/Datastore.ts"
+import * as AuthId from "../model/AuthId.ts"
+import type { Files, FilesError } from "../platform/Files.ts"
+import { Progress } from "../platform/Progress.ts"
+import * as TaskIds from "../platform/TaskIds.ts"
+import type { StoreError } from "../store/StoreError.ts"
+import * as Collector from "./Collector.ts"
+import * as GcPlan from "./GcPlan.ts"
+import * as GcStatus from "./GcStatus.ts"
+import * as MissingChunks from "./MissingChunks.ts"
+import * as Sweep from "./Sweep.ts"
+import * as TimeCheck from "./TimeCheck.ts"
+
+type Failure = FilesError | StoreError
+
+export interface GcOptions extends GcPlan.PlanOptions {
+  /** In whose name; `root@pam` by default. */
+  readonly authId?: AuthId.AuthId
+  /** Whether the file system has to prove first that it keeps access times. Default true. */
+  readonly checksTimes?: boolean
+}
+
+export interface GcSummary {
+  readonly plan: GcPlan.GcPlan
+  /** Undefined for a dry run. */
+  readonly sweep: Sweep.SweepOutcome | undefined
+  /** What `.gc-status` says now; of a dry run: what it would say. */
+  readonly status: GcStatus.GcStatus
+  readonly warnings: ReadonlyArray<string>
+  /** What could not be looked at or removed. */
+  readonly errors: ReadonlyArray<string>
+  readonly removeSeconds: number
+}
+
+const begin = (datastore: Datastore["Service"], options: GcOptions) =>
+  TaskIds.begin({
+    workerType: "garbage_collection",
+    workerId: path.basename(datastore.layout.base),
+    authId: options.authId ?? AuthId.parse("root@pam")
+  })
+
+/** Proves that touching works, and answers how far the file system's clock is behind. */
+const prepare = (datastore: Datastore["Service"], upid: string, options: GcOptions) =>
+  Effect.gen(function* () {
+    const { collector } = datastore.layout
+    const checks = options.checksTimes ?? true
+    const isProven = checks && options.mark !== "atime" ? yield* TimeCheck.byOldFile(collector) : undefined
+    const skewSeconds = yield* Collector.note(datastore, upid)
+    if (!checks || isProven === true) return skewSeconds
+    yield* options.mark === "atime" ? TimeCheck.byChunk(datastore) : TimeCheck.byNote(collector)
+    return skewSeconds
+  })
+
+/** Makes the plan; until the scope closes nobody else collects in this store. */
+export const plan = (
+  options: GcOptions = {}
+): Effect.Effect<GcPlan.GcPlan, Failure, Datastore | Files | Scope.Scope> =>
+  Effect.gen(function* () {
+    const datastore = yield* Datastore
+    yield* GcPlan.checkOptions(options)
+    const upid = yield* begin(datastore, options)
+    yield* Collector.hold(datastore)
+    const skewSeconds = yield* prepare(datastore, upid, options)
+    return yield* GcPlan.make({ ...options, upid, isDryRun: false, skewSeconds })
+  })
+
+const statusOf = (made: GcPlan.GcPlan, sweep: Sweep.SweepOutcome): GcStatus.GcStatus => {
+  const { kept, keptBad, pending } = made.listing
+  return {
+    upid: made.upid,
+    indexFileCount: made.indexFiles,
+    indexDataBytes: made.indexBytes,
+    diskBytes: kept.bytes + sweep.renewed.bytes,
+    diskChunks: kept.chunks + sweep.renewed.chunks,
+    removedBytes: sweep.removed.bytes,
+    removedChunks: sweep.removed.chunks,
+    pendingBytes: pending.bytes + sweep.failed.bytes,
+    pendingChunks: pending.chunks + sweep.failed.chunks,
+    removedBad: sweep.removedBad,
+    stillBad: keptBad + sweep.failedBad,
+    cacheStats: { hits: made.marks.hits, misses: made.marks.misses }
+  }
+}
+
+/** Carries a plan out. Its scope is still open: the store must not have been collected by another one meanwhile. */
+export const execute = (made: GcPlan.GcPlan): Effect.Effect<GcSummary, Failure, Datastore | Files> =>
+  Effect.gen(function* () {
+    const { layout } = yield* Datastore
+    const condemned = yield* MissingChunks.condemn(made.missing.archives, made.upid)
+    const [sweep, removeSeconds] = yield* GcPlan.timed(Sweep.run(made))
+    const status = statusOf(made, sweep)
+    yield* GcStatus.write(layout, status)
+    const warnings = [...made.warnings, ...condemned]
+    return { plan: made, sweep, status, warnings, errors: [...made.errors, ...sweep.errors], removeSeconds }
+  })
+
+/** What the sweep would remove if everything went well. */
+const expectedOutcome = ({ listing }: GcPlan.GcPlan): Sweep.SweepOutcome => ({
+  removed: listing.removable,
+  removedBad: listing.removableBad,
+  removedTemporaries: listing.abandoned,
+  renewed: { chunks: 0, bytes: 0 },
+  failed: { chunks: 0, bytes: 0 },
+  failedBad: 0,
+  errors: []
+})
+
+/** Says what a collection would do. Changes nothing in the store, takes no lock, and hinders nobody. */
+export const dryRun = (options: GcOptions = {}): Effect.Effect<GcSummary, Failure, Datastore | Files> =>
+  Effect.gen(function* () {
+    const datastore = yield* Datastore
+    yield* GcPlan.checkOptions(options)
+    const upid = yield* begin(datastore, options)
+    const made = yield* GcPlan.make({ ...options, upid, isDryRun: true, skewSeconds: 0 })
+    yield* reportWarnings(made.warnings, made.errors)
+    const status = statusOf(made, expectedOutcome(made))
+    const { errors, warnings } = made
+    return { plan: made, sweep: undefined, status, warnings, errors, removeSeconds: 0 }
+  })
+
+const warningsMax = 100
+
+const reportWarnings = (warnings: ReadonlyArray<string>, errors: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const report = yield* Progress
+    const { layout } = yield* Datastore
+    const all = [...warnings, ...errors]
+    const subject = path.basename(layout.base)
+    for (const message of all.slice(0, warningsMax)) report({ type: "warning", subject, message })
+    const rest = all.length - warningsMax
+    if (rest > 0) report({ type: "warning", subject, message: `and ${rest} more` })
+  })
+
+/**
+ * Collects garbage. Fails with `Busy` when another collection runs, with `Damaged` when an index is damaged (and then
+ * has removed nothing). Files that cannot be removed are in the summary.
+ */
+export const collect = (options: GcOptions = {}): Effect.Effect<GcSummary, Failure, Datastore | Files> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const summary = yield* execute(yield* plan(options))
+      yield* reportWarnings(summary.warnings, summary.errors)
+      return summary
+    })
+  )

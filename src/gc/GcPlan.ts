@@ -1,0 +1,181 @@
+/**
+ * GcPlan: what a garbage collection would do, as a value: what is needed, what may go, what is missing.
+ *
+ * Making one takes these steps, and their order is what makes them safe: the clock is read, then the leases of the
+ * writers, and only then the indexes (see `MarkPhase` and `Writers`); the chunk folders come last. Nothing that is
+ * young is ever planned for removal: the cutoff lies the grace period back (24 hours and 5 minutes, as with Proxmox
+ * Backup Server), and 5 minutes before the start of the oldest writer at work.
+ *
+ * With a damaged index in the store there is no plan: what it needs nobody knows.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { Datastore } from "../datastore/Datastore.ts"
+import { Entropy } from "../platform/Entropy.ts"
+import type { Files, FilesError } from "../platform/Files.ts"
+import { Progress } from "../platform/Progress.ts"
+import { storeError, type StoreError } from "../store/StoreError.ts"
+import type { LiveWriter } from "../store/Writers.ts"
+import * as ChunkListing from "./ChunkListing.ts"
+import { GcRules } from "./GcRules.ts"
+import * as MarkPhase from "./MarkPhase.ts"
+import * as Marks from "./Marks.ts"
+import * as MissingChunks from "./MissingChunks.ts"
+import * as TouchedMarks from "./TouchedMarks.ts"
+
+type Failure = FilesError | StoreError
+
+export interface PlanOptions {
+  /** Where marks are kept: `set` in memory (default), `atime` as access times, as Proxmox Backup Server does. */
+  readonly mark?: "set" | "atime"
+  /** How old an unneeded chunk must be, 1 to 2880. Default 1445: 24 hours and 5 minutes. */
+  readonly cutoffMinutes?: number
+  /** Of `atime`: how many touched digests are remembered. Default 1,048,576; 0 for none. */
+  readonly cacheCapacity?: number
+}
+
+export interface PlanContext extends PlanOptions {
+  readonly upid: string
+  /** Touches and changes nothing. With `atime` the plan is then made with marks in memory, and says the same. */
+  readonly isDryRun: boolean
+  /** By how many seconds the file system's clock is behind ours. */
+  readonly skewSeconds: number
+}
+
+export interface GcPlan {
+  readonly upid: string
+  readonly isDryRun: boolean
+  readonly startSeconds: number
+  /** What is younger stays. */
+  readonly cutoffSeconds: number
+  readonly writers: ReadonlyArray<LiveWriter>
+  readonly marks: Marks.MarkStatistics
+  readonly indexFiles: number
+  readonly indexBytes: number
+  readonly listing: ChunkListing.ChunkListing
+  readonly missing: MissingChunks.MissingChunks
+  readonly warnings: ReadonlyArray<string>
+  /** Things that could not be looked at. */
+  readonly errors: ReadonlyArray<string>
+  readonly markSeconds: number
+  readonly sweepSeconds: number
+}
+
+export const defaultCutoffMinutes = 24 * 60 + 5
+const cutoffMinutesMax = 2880
+const writerGraceSeconds = 300
+const defaultCacheCapacity = 1024 * 1024
+const skewToleratedSeconds = 60
+
+const nowSeconds = Effect.map(Clock.currentTimeMillis, (millis) => Math.floor(millis / 1000))
+
+/** Runs `effect` and answers its result with the seconds it took. */
+export const timed = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const start = yield* Clock.currentTimeMillis
+    const result = yield* effect
+    return [result, ((yield* Clock.currentTimeMillis) - start) / 1000] as const
+  })
+
+/** Fails for a grace period that is not one; asked before anything is locked or written. */
+export const checkOptions = ({ cutoffMinutes }: PlanOptions): Effect.Effect<void, StoreError> => {
+  const minutes = cutoffMinutes ?? defaultCutoffMinutes
+  if (Number.isInteger(minutes) && minutes >= 1 && minutes <= cutoffMinutesMax) return Effect.void
+  const detail = `a cutoff is 1 to ${cutoffMinutesMax} whole minutes`
+  return Effect.fail(storeError("Refused", `cutoff ${minutes}`, detail))
+}
+
+const oldestOf = (writers: ReadonlyArray<LiveWriter>): number =>
+  writers.reduce((oldest, { startSeconds }) => Math.min(oldest, startSeconds), Number.POSITIVE_INFINITY)
+
+const makeMarks = (context: PlanContext) =>
+  Effect.gen(function* () {
+    const { chunks, layout } = yield* Datastore
+    const entropy = yield* Entropy
+    const seed = Buffer.from(entropy(4)).readUInt32LE()
+    if (context.mark !== "atime" || context.isDryRun) return Marks.makeSet(seed)
+    return yield* TouchedMarks.make({
+      layout,
+      chunks,
+      seed,
+      capacity: context.cacheCapacity ?? defaultCacheCapacity
+    })
+  })
+
+const mark = (context: PlanContext, marks: Marks.Marks, writers: ReadonlyArray<LiveWriter>) =>
+  Effect.gen(function* () {
+    const { layout } = yield* Datastore
+    const rules = yield* GcRules
+    const report = yield* Progress
+    const progress = (state: "started" | "ended", done: number, total: number | undefined) =>
+      report({
+        type: "progress",
+        task: "gc-mark",
+        subject: layout.base,
+        state,
+        unit: "indexes",
+        done,
+        total,
+        counts: { chunks: marks.statistics.misses }
+      })
+    progress("started", 0, undefined)
+    const outcome = yield* MarkPhase.run({ marks, rules, writers, isDryRun: context.isDryRun })
+    progress("ended", outcome.indexFiles, outcome.indexFiles)
+    if (outcome.damaged.length > 0 && rules.refusesDamagedIndexes) {
+      return yield* storeError(
+        "Damaged",
+        outcome.damaged.join(", "),
+        `${outcome.damaged.length === 1 ? "this index is" : "these indexes are"} damaged, and what a damaged index ` +
+          "needs nobody knows: nothing was removed; restore the file from a copy, or forget its snapshot"
+      )
+    }
+    return outcome
+  })
+
+const writerWarnings = (writers: ReadonlyArray<LiveWriter>): ReadonlyArray<string> =>
+  writers.flatMap(({ name, problem }) =>
+    problem === undefined
+      ? []
+      : [`the lease ${name} of a writer at work cannot be read, so nothing is old enough to go: ${problem}`]
+  )
+
+const skewWarnings = (skewSeconds: number): ReadonlyArray<string> =>
+  Math.abs(skewSeconds) > skewToleratedSeconds
+    ? [`the clocks of the file system and of this machine are ${Math.abs(skewSeconds)} s apart`]
+    : []
+
+/** Makes the plan. The caller holds the right to collect (see `Collector`), unless it is a dry run. */
+export const make = (context: PlanContext): Effect.Effect<GcPlan, Failure, Datastore | Files> =>
+  Effect.gen(function* () {
+    const datastore = yield* Datastore
+    const rules = yield* GcRules
+    const { isDryRun, skewSeconds } = context
+    const startSeconds = yield* nowSeconds
+    const writers = yield* datastore.writers.live({ removesDead: !isDryRun })
+    const oldestSeconds = rules.respectsWriters ? oldestOf(writers) : Number.POSITIVE_INFINITY
+    const graceSeconds = (context.cutoffMinutes ?? defaultCutoffMinutes) * 60
+    const cutoffSeconds =
+      Math.min(startSeconds - graceSeconds, oldestSeconds - writerGraceSeconds) - Math.max(0, skewSeconds)
+    const marks = yield* makeMarks(context)
+    const [marked, markSeconds] = yield* timed(mark(context, marks, writers))
+    const writersSeconds = Math.min(startSeconds, oldestSeconds)
+    const sweep = ChunkListing.run({ layout: datastore.layout, marks, cutoffSeconds, writersSeconds })
+    const [listing, sweepSeconds] = yield* timed(sweep)
+    const missing = yield* MissingChunks.find(marks.notFound())
+    return {
+      upid: context.upid,
+      isDryRun,
+      startSeconds,
+      cutoffSeconds,
+      writers,
+      marks: marks.statistics,
+      indexFiles: marked.indexFiles,
+      indexBytes: marked.indexBytes,
+      listing,
+      missing,
+      warnings: [...writerWarnings(writers), ...skewWarnings(skewSeconds), ...marked.warnings],
+      errors: [...listing.errors, ...missing.errors],
+      markSeconds,
+      sweepSeconds
+    }
+  })

@@ -1,0 +1,112 @@
+/**
+ * Sweep: removes what a plan lists. Every file is looked at once more under its digest's guard: whoever has used the
+ * chunk since the plan was made has renewed its time, and keeps it. A guard is held for that only: a writer waits for
+ * a stat and an unlink, never for the sweep.
+ *
+ * A file that cannot be removed is counted, and the next one follows.
+ */
+import * as Effect from "effect/Effect"
+import { Datastore } from "../datastore/Datastore.ts"
+import type { FileStat, FilesError } from "../platform/Files.ts"
+import { Progress } from "../platform/Progress.ts"
+import type { ChunkCounts } from "./ChunkListing.ts"
+import type { GcPlan } from "./GcPlan.ts"
+import { GcRules } from "./GcRules.ts"
+import type { Removal } from "./Removals.ts"
+
+export interface SweepOutcome {
+  readonly removed: ChunkCounts
+  readonly removedBad: number
+  readonly removedTemporaries: ChunkCounts
+  /** Planned, and in use again by the time it was their turn. */
+  readonly renewed: ChunkCounts
+  /** Chunks that could not be removed. */
+  readonly failed: ChunkCounts
+  readonly failedBad: number
+  readonly errors: ReadonlyArray<string>
+}
+
+const removalsPerTurn = 256
+
+const makeOutcome = () => ({
+  removed: { chunks: 0, bytes: 0 },
+  removedBad: 0,
+  removedTemporaries: { chunks: 0, bytes: 0 },
+  renewed: { chunks: 0, bytes: 0 },
+  failed: { chunks: 0, bytes: 0 },
+  failedBad: 0,
+  errors: new Array<string>()
+})
+
+type Tally = ReturnType<typeof makeOutcome>
+
+const countRemoved = (tally: Tally, { kind }: Removal, sizeBytes: number): void => {
+  if (kind === "temporary") {
+    tally.removedTemporaries.chunks += 1
+    tally.removedTemporaries.bytes += sizeBytes
+    return
+  }
+  tally.removed.bytes += sizeBytes
+  if (kind === "bad") tally.removedBad += 1
+  else tally.removed.chunks += 1
+}
+
+const countFailed = (tally: Tally, { kind, sizeBytes }: Removal, error: FilesError): void => {
+  tally.errors.push(error.message)
+  if (kind === "temporary") return
+  tally.failed.bytes += sizeBytes
+  if (kind === "bad") tally.failedBad += 1
+  else tally.failed.chunks += 1
+}
+
+const removeOne = (removal: Removal, tally: Tally, cutoffSeconds: number) =>
+  Effect.gen(function* () {
+    const { chunks } = yield* Datastore
+    const rules = yield* GcRules
+    const isExpired = (stat: FileStat): boolean =>
+      !rules.rechecksUnderGuard || Math.max(stat.atimeSeconds, stat.mtimeSeconds) < cutoffSeconds
+    const discard = chunks.discard(removal.digest, removal.fileName, isExpired)
+    const failed = (error: FilesError) =>
+      Effect.sync(() => {
+        countFailed(tally, removal, error)
+        return { state: "gone" as const, sizeBytes: 0 }
+      })
+    const counted = discard.pipe(Effect.catch(failed))
+    const { sizeBytes, state } = yield* rules.countsErrors ? counted : discard
+    if (state === "removed") countRemoved(tally, removal, sizeBytes)
+    if (state === "kept" && removal.kind !== "temporary") {
+      tally.renewed.bytes += sizeBytes
+      tally.renewed.chunks += removal.kind === "chunk" ? 1 : 0
+    }
+  })
+
+export const run = (plan: GcPlan): Effect.Effect<SweepOutcome, FilesError, Datastore> =>
+  Effect.gen(function* () {
+    const { chunks, layout } = yield* Datastore
+    const report = yield* Progress
+    const { removals } = plan.listing
+    const tally = makeOutcome()
+    const progress = (state: "started" | "running" | "ended", done: number) =>
+      report({
+        type: "progress",
+        task: "gc-remove",
+        subject: layout.base,
+        state,
+        unit: "chunks",
+        done,
+        total: removals.count,
+        counts: { errors: tally.errors.length }
+      })
+    progress("started", 0)
+    for (let from = 0; from < removals.count; from += removalsPerTurn) {
+      const end = Math.min(removals.count, from + removalsPerTurn)
+      const batch = Array.from({ length: end - from }, (_, index) => removals.at(from + index))
+      yield* Effect.forEach(batch, (removal) => removeOne(removal, tally, plan.cutoffSeconds), {
+        concurrency: chunks.parallelism,
+        discard: true
+      })
+      progress("running", end)
+    }
+    progress("ended", removals.count)
+    return tally
+  })
