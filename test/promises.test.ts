@@ -220,6 +220,40 @@ describe("a datastore", () => {
     assert.strictEqual(gone.reason, "NoSuchSnapshot")
   })
 
+  it("collects what a forgotten snapshot leaves, and says which chunk another one misses", async () => {
+    await using datastore = await openDatastore(store)
+    const contents = ["gone", "kept", "lost"].map((name) => text.encode(`collect ${name} `.repeat(100)))
+    const names: Array<string> = []
+    for (const [at, content] of contents.entries()) {
+      names.push((await datastore.backup({ "x.img": [content] }, { group: `host/collect-${at}` })).snapshot)
+    }
+    const chunks = contents.map((content) => {
+      const digest = hash("sha256", content, "hex")
+      return path.join(store, ".chunks", digest.slice(0, 4), digest)
+    })
+    await datastore.forget(names[0] ?? "")
+    fs.unlinkSync(chunks[2] ?? "")
+    const daysAgo = new Date(Date.now() - 3 * 86_400_000)
+    for (const chunk of chunks.slice(0, 2)) fs.utimesSync(chunk, daysAgo, daysAgo)
+    const planned = await datastore.collectGarbage({ dryRun: true })
+    assert.deepStrictEqual(
+      chunks.map((chunk) => fs.existsSync(chunk)),
+      [true, true, false]
+    )
+    const tasks = new Set<string>()
+    const onProgress = (event: ProgressEvent): void =>
+      void (event.type === "progress" && tasks.add(event.task))
+    const done = await datastore.collectGarbage({ onProgress })
+    assert.deepStrictEqual(
+      chunks.map((chunk) => fs.existsSync(chunk)),
+      [false, true, false]
+    )
+    assert.deepStrictEqual([planned.removedChunks, done.removedChunks], [1, 1])
+    assert.deepStrictEqual([...tasks], ["gc-mark", "gc-sweep", "gc-remove"])
+    const lost = [{ namespace: "", snapshot: names[2] ?? "" }]
+    assert.deepStrictEqual(done.missingChunks, [{ digest: path.basename(chunks[2] ?? ""), snapshots: lost }])
+  })
+
   it("rejects names that break the rules, and sources that cannot be", async () => {
     await using datastore = await openDatastore(store)
     assert.instanceOf(await rejection(datastore.files("laptop")), InvalidName)

@@ -30,6 +30,7 @@ const verbs = {
   backup: "backing up",
   restore: "restoring",
   verify: "verifying",
+  prune: "removing",
   "gc-mark": "marking",
   "gc-sweep": "sweeping",
   "gc-remove": "removing"

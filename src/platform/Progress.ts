@@ -14,11 +14,19 @@ import * as Stream from "effect/Stream"
 export type ProgressEvent =
   | {
       readonly type: "progress"
-      readonly task: "create" | "backup" | "restore" | "verify" | "gc-mark" | "gc-sweep" | "gc-remove"
+      readonly task:
+        | "create"
+        | "backup"
+        | "restore"
+        | "verify"
+        | "prune"
+        | "gc-mark"
+        | "gc-sweep"
+        | "gc-remove"
       /** What is worked on: an archive, a snapshot. */
       readonly subject: string
       readonly state: "started" | "running" | "ended"
-      readonly unit: "bytes" | "chunks" | "folders" | "indexes"
+      readonly unit: "bytes" | "chunks" | "folders" | "indexes" | "snapshots"
       readonly done: number
       /** Undefined when nobody knows yet. */
       readonly total: number | undefined

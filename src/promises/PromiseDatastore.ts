@@ -17,6 +17,7 @@ import type { CryptMode } from "../model/CryptMode.ts"
 import * as Namespace from "../model/Namespace.ts"
 import * as PathPattern from "../model/PathPattern.ts"
 import * as Snapshot from "../model/Snapshot.ts"
+import * as Gc from "../gc/Gc.ts"
 import type { Files } from "../platform/Files.ts"
 import { Host } from "../platform/Host.ts"
 import * as ForgetGroup from "../prune/ForgetGroup.ts"
@@ -30,6 +31,7 @@ import * as Restore from "../restore/Restore.ts"
 import * as SnapshotReader from "../restore/SnapshotReader.ts"
 import * as Verify from "../verify/Verify.ts"
 import * as VerifyPlan from "../verify/VerifyPlan.ts"
+import * as collecting from "./collecting.ts"
 import { isGroup, parsed, resolveSnapshot } from "./names.ts"
 import * as pruning from "./pruning.ts"
 import type { CallOptions, ProgressOptions, Runs } from "./Runs.ts"
@@ -266,6 +268,17 @@ export class Datastore implements AsyncDisposable {
       return pruning.describePrune(summary, summary.warnings)
     })
     return this.#runs.run(effect, options)
+  }
+
+  /** Removes the chunks that no snapshot needs, while backups go on; says which chunks are missing. */
+  collectGarbage(options: collecting.CollectOptions = {}): Promise<collecting.CollectResult> {
+    const { cutoffMinutes, dryRun, mark } = options
+    const wanted: Gc.GcOptions = {
+      ...(mark === undefined ? {} : { mark }),
+      ...(cutoffMinutes === undefined ? {} : { cutoffMinutes })
+    }
+    const collect = dryRun === true ? Gc.dryRun(wanted) : Gc.collect(wanted)
+    return this.#runs.run(Effect.map(collect, collecting.describeCollection), options)
   }
 
   /** Creates a namespace (`team/dev`) and the ones around it. */

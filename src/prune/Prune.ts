@@ -80,12 +80,37 @@ const carryOut = (datastore: Datastore["Service"], namespace: Namespace, decisio
   )
 }
 
+const carryOutAndReport = (datastore: Datastore["Service"], namespace: Namespace, planned: Decision) =>
+  Effect.gen(function* () {
+    const outcome = yield* carryOut(datastore, namespace, planned)
+    if (outcome.warning !== undefined) {
+      const report = yield* Progress
+      const subject = Snapshot.toPath(namespace, planned.snapshot)
+      report({ type: "warning", subject, message: `could not be removed: ${outcome.warning}` })
+    }
+    return outcome
+  })
+
 /** Removes what the plan gives up. Never fails: what could not be removed is in the summary. */
 export const run = (plan: PrunePlan.PrunePlan): Effect.Effect<PruneSummary, never, Datastore> =>
   Effect.gen(function* () {
     const datastore = yield* Datastore
     const report = yield* Progress
+    const total = plan.removed
     let warnings = 0
+    let done = 0
+    const progress = (state: "started" | "running" | "ended", subject: string): void =>
+      report({
+        type: "progress",
+        task: "prune",
+        subject,
+        state,
+        unit: "snapshots",
+        done,
+        total,
+        counts: { warnings }
+      })
+    progress("started", datastore.layout.base)
     const groups: Array<PrunePlan.PlannedGroup> = []
     for (const { namespace, group, decisions } of plan.groups) {
       const outcomes: Array<Decision> = []
@@ -94,15 +119,14 @@ export const run = (plan: PrunePlan.PrunePlan): Effect.Effect<PruneSummary, neve
           outcomes.push(planned)
           continue
         }
-        const { decision, warning } = yield* carryOut(datastore, namespace, planned)
-        if (warning !== undefined) {
-          warnings += 1
-          const subject = Snapshot.toPath(namespace, planned.snapshot)
-          report({ type: "warning", subject, message: `could not be removed: ${warning}` })
-        }
+        const { decision, warning } = yield* carryOutAndReport(datastore, namespace, planned)
+        if (warning !== undefined) warnings += 1
+        done += 1
+        progress("running", Snapshot.toPath(namespace, planned.snapshot))
         outcomes.push(decision)
       }
       groups.push({ namespace, group, decisions: outcomes.toReversed() })
     }
+    progress("ended", datastore.layout.base)
     return { ...PrunePlan.of(groups, plan.keepsAll), warnings }
   })
