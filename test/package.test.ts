@@ -122,8 +122,8 @@ describe("the package", () => {
   })
 
   it("has a program", () => {
-    const source = manifest.bin.granary.replace("./dist/", "src/").replace(/js$/, "ts")
-    assert.match(readFileSync(path.join(root, source), "utf8"), /^#!\/usr\/bin\/env node\n/)
+    assert.strictEqual(manifest.bin.granary, "./dist/program/bin.js")
+    assert.match(readFileSync(path.join(root, "src/cli/bin.ts"), "utf8"), /^#!\/usr\/bin\/env node\n/)
   })
 
   it("decides on every install script", () => {

@@ -89,7 +89,7 @@ export interface BackupSession {
     archive: ArchiveName.ArchiveName,
     data: Uint8Array
   ) => Effect.Effect<Manifest.ManifestFile, FilesError | StoreError>
-  /** Flushes, proves the chunks and writes the manifest: from here on the snapshot exists. */
+  /** Proves that all files and chunks are stored, flushes, writes the manifest: from here on the snapshot exists. */
   readonly finish: Effect.Effect<Manifest.Manifest, FilesError | StoreError | KnownChunks.KnownChunkMissing>
 }
 
@@ -252,6 +252,9 @@ const makeSession = (
       if (files.some(({ filename }) => filename === file.filename)) {
         return Effect.fail(storeError("Refused", file.filename, "this archive is named twice in one backup"))
       }
+      if (file.filename === ArchiveName.manifestFile) {
+        return Effect.fail(storeError("Refused", file.filename, "this is the name of the manifest itself"))
+      }
       files.push(file)
       return Effect.void
     })
@@ -270,10 +273,21 @@ const makeSession = (
       return file
     })
 
+  /** A name enters the manifest before its file is stored, and that may have failed. */
+  const proveFiles = Effect.gen(function* () {
+    const { files: stored } = yield* datastore.hierarchy.entry(namespace, snapshot)
+    const missing = files.find(({ filename }) => !stored.includes(filename))
+    if (missing !== undefined) {
+      const subject = `${Snapshot.format(snapshot)} ${missing.filename}`
+      return yield* storeError("Refused", subject, "this archive was named and never stored")
+    }
+  })
+
   const prepareFinish = Effect.gen(function* () {
     if (files.length === 0) {
       return yield* storeError("Refused", Snapshot.format(snapshot), "a backup needs at least one archive")
     }
+    yield* proveFiles
     yield* datastore.flush
   })
 

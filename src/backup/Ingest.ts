@@ -6,9 +6,9 @@
  * threads hash a finished chunk in its slot, and compress and write it from there. The number of slots bounds
  * memory and how far reading runs ahead.
  *
- * Invariants: chunks are announced in the order of the archive, whichever is hashed first; a slot is not touched between
- * handing it over and its release; `end` returns only when everything handed over is stored; the first failure
- * stops all.
+ * Invariants: chunks are announced in the order of the archive, whichever is hashed first; a slot is not touched
+ * between handing it over and its release; `end` returns only when everything handed over is stored; the first
+ * failure stops all.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

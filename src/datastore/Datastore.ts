@@ -89,7 +89,7 @@ export const open = (
     const makeWriters = yield* Writers.Maker
     const writers = yield* makeWriters(layout, locks)
     const moves = yield* MoveJournal.make(layout, locks)
-    const hierarchy = yield* Hierarchy.make(layout)
+    const hierarchy = yield* Hierarchy.make(layout, syncLevel === "file")
     const chunks = yield* ChunkStore.make(layout, syncLevel)
     const presence = yield* ChunkPresence.make(layout)
     const snapshotFiles = yield* SnapshotFiles.make(layout, locks, syncLevel !== "none")

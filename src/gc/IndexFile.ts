@@ -1,7 +1,8 @@
 /**
  * IndexFile: an index as garbage collection reads it, wherever it lies: whole, and then proven by its checksum. What
  * cannot be proven is damaged, and what a damaged index needs nobody knows. Reading and proving are two steps, so that
- * an index is marked on one processor while another proves it: marks of a damaged one keep too much, which does no harm.
+ * an index is marked on one processor while another proves it: marks of a damaged one keep too much, which does no
+ * harm.
  */
 import * as Effect from "effect/Effect"
 import { type ChunkIndex, commonHeaderSizeBytes } from "../format/ChunkIndex.ts"

@@ -3,8 +3,8 @@
  *
  * Indexes of one group repeat each other for long stretches. What the index before has named is marked already, and
  * comparing two places that are read one after the other takes a tenth of the time of looking into a large table, where
- * nearly every look waits for the memory. Where the two part, every 64th digest of the index before serves as a landmark
- * at which they meet again.
+ * nearly every look waits for the memory. Where the two part, every 64th digest of the index before serves as a
+ * landmark at which they meet again.
  *
  * Invariant: `repeated` counts only places that are equal to a place of the index before, all 32 bytes.
  */
@@ -40,11 +40,15 @@ const isSame = (left: Int32Array, leftAt: number, right: Int32Array, rightAt: nu
   return true
 }
 
+/** Digests are uniform: their first 32 bits tell nearly all of them apart. */
+const firstWord = (places: Places, place: number): number =>
+  places.words[places.first + place * places.stride] ?? 0
+
 const landmarksOf = (places: Places | undefined): ReadonlyMap<number, number> => {
   const landmarks = new Map<number, number>()
   if (places === undefined) return landmarks
   for (let place = 0; place < places.count; place += landmarkDistance) {
-    landmarks.set(places.words[places.first + place * places.stride]!, place)
+    landmarks.set(firstWord(places, place), place)
   }
   return landmarks
 }
@@ -106,7 +110,7 @@ export class IndexFollower {
   #nextMeeting(now: Places, before: Places, from: number, end: number): number {
     for (let place = from + 1; place < end; place++) {
       const at = now.first + place * now.stride
-      const found = this.#landmarks.get(now.words[at]!)
+      const found = this.#landmarks.get(firstWord(now, place))
       if (found === undefined) continue
       if (!isSame(now.words, at, before.words, before.first + found * before.stride)) continue
       this.#expected = found

@@ -112,7 +112,11 @@ const noSuchGroup = (group: BackupGroup.BackupGroup): StoreError =>
 
 const isArchive = (name: string): boolean => /\.(?:[fd]idx|blob)$/.test(name)
 
-export const make = (layout: StoreLayout): Effect.Effect<Hierarchy["Service"], never, Files> =>
+/** `syncsFolders`: a new snapshot's folder, and those around it, are flushed at once (PBS's sync level `file`). */
+export const make = (
+  layout: StoreLayout,
+  syncsFolders = false
+): Effect.Effect<Hierarchy["Service"], never, Files> =>
   Effect.map(Files, (files) => {
     /** A file where a folder should be holds nothing of ours either. */
     const listOrEmpty = (path: string): Effect.Effect<ReadonlyArray<DirectoryEntry>, FilesError> =>
@@ -261,12 +265,23 @@ export const make = (layout: StoreLayout): Effect.Effect<Hierarchy["Service"], n
           Effect.map(({ sizeBytes }) => sizeBytes > 0),
           Effect.catchIf(isNotFound, () => Effect.succeed(false))
         )
-        if (!written) yield* files.replaceFile(ownerPath, [Buffer.from(`${newOwner}\n`)])
+        // Flushed: torn by a power loss it would keep everybody out of the group.
+        if (!written) yield* files.replaceFile(ownerPath, [Buffer.from(`${newOwner}\n`)], { sync: true })
         return yield* owner(namespace, group)
       })
 
+    /** Makes the names of all folders from the store down to `path` survive a power loss, its own included. */
+    const syncFoldersAbove = (path: string): Effect.Effect<void, FilesError> => {
+      const parent = path.slice(0, path.lastIndexOf("/"))
+      if (!path.startsWith(`${layout.base}/`)) return Effect.void
+      return Effect.andThen(files.syncDirectory(parent), syncFoldersAbove(parent))
+    }
+
     const createSnapshot = (namespace: Namespace.Namespace, snapshot: Snapshot.Snapshot) =>
       files.makeDirectory(snapshotPath(layout, namespace, snapshot)).pipe(
+        Effect.andThen(
+          syncsFolders ? syncFoldersAbove(snapshotPath(layout, namespace, snapshot)) : Effect.void
+        ),
         Effect.catchIf(
           (error) => error.reason === "AlreadyExists",
           () =>

@@ -83,7 +83,18 @@ describe("granary prune", () => {
       assert.strictEqual(readdirSync(join(store, "host/a")).length, 8)
       const dry = yield* granaryJson(pruning(...keep, "--dry-run"))
       const done = yield* granaryJson(pruning(...keep))
-      assert.deepStrictEqual([done.code, done.errors, done.json], [0, "", dry.json])
+      assert.deepStrictEqual([done.code, done.json], [0, dry.json], done.errors)
+      const progress = done.errors
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line))
+      assert.deepStrictEqual(
+        progress.map(({ task, state, done: count }) => [task, state, count]),
+        [
+          ["prune", "started", 0],
+          ["prune", "ended", 2]
+        ]
+      )
       assert.deepStrictEqual(done.json[4], {
         "backup-type": "host",
         "backup-id": "a",

@@ -48,12 +48,11 @@ const history = fc
     fc.integer({ min: 1, max: 500 }),
     fc.array(fc.array(change, { maxLength: 4 }), { minLength: 1, maxLength: 5 })
   )
-  .map(([count, steps]) =>
-    steps.reduce<ReadonlyArray<ReadonlyArray<number>>>(
-      (versions, changes) => [...versions, [...apply(versions.at(-1)!, changes), -1]],
-      [Array.from({ length: count }, (_, chunk) => chunk)]
-    )
-  )
+  .map(([count, steps]) => {
+    const versions: Array<ReadonlyArray<number>> = [Array.from({ length: count }, (_, chunk) => chunk)]
+    for (const changes of steps) versions.push([...apply(versions.at(-1) ?? [], changes), -1])
+    return versions
+  })
 
 describe("marks in memory", () => {
   it("are the digests of all indexes, and places that repeat are counted as hits", () => {

@@ -1,0 +1,224 @@
+/**
+ * World: one small datastore on a memory disk, with the processes that work on it, as a scenario of the laboratory.
+ *
+ * The disk is prepared once and forked for every run. A process is a datastore opened anew over its own `Files` and
+ * locks on that disk; every system call that others could notice is a point. When a process dies its locks are given
+ * back, and what was not flushed may be lost when the power goes.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Datastore from "../../../src/datastore/Datastore.ts"
+import { digestOf } from "../../../src/platform/chunkContent.ts"
+import * as ChunkCodec from "../../../src/platform/ChunkCodec.ts"
+import type { FileLocks } from "../../../src/platform/FileLocks.ts"
+import { Files } from "../../../src/platform/Files.ts"
+import type * as ChunkStore from "../../../src/store/ChunkStore.ts"
+import type { StoreLayout } from "../../../src/store/StoreLayout.ts"
+import * as StoreLocks from "../../../src/store/StoreLocks.ts"
+import {
+  chooseFrom,
+  type Crash,
+  inProcess,
+  loseAll,
+  MemoryDisk,
+  MemoryLockTable,
+  MemoryPlatform,
+  run,
+  Simulation
+} from "../../../src/testing.ts"
+import type { Acknowledged } from "./Invariants.ts"
+import { guarded, type Mutation, mutationFor } from "./Mutation.ts"
+import { type Calls, calls, nameGuard, nameLock, type Part, partOf, shortLabel } from "./points.ts"
+import { basePath, type StoreView, StoreViewer } from "./StoreView.ts"
+
+/** What actors may ask for. */
+export type StoreServices =
+  | Datastore.Datastore
+  | Files
+  | FileLocks
+  | ChunkCodec.ChunkCodec
+  | Scope.Scope
+  | Simulation
+
+export type StoreEffect<A = unknown, E = unknown> = Effect.Effect<A, E, StoreServices>
+
+/** When the scenario's own time begins; the prepared store is three days older. */
+export const startMillis = 1_767_225_600_000
+export const daySeconds = 86_400
+const preparedSeconds = startMillis / 1000 - 3 * daySeconds
+
+/** A time for snapshots made before the scenario begins. */
+export const timeBefore = (number: number): number => preparedSeconds + number
+
+export interface PrepareOptions {
+  /** Contents of all chunks that the scenario ever stores: only their folders are made. */
+  readonly contents: ReadonlyArray<string>
+  readonly namespaces?: ReadonlyArray<string>
+  /** What is there when the scenario begins; everything in it is three days old and flushed. */
+  readonly setUp: StoreEffect
+  /** Damage, behind the back of every program. */
+  readonly damage?: (disk: MemoryDisk) => void
+}
+
+export const digestOfText = (text: string) => digestOf(Buffer.from(text), undefined)
+
+export const pathOfChunk = (text: string): string => {
+  const digest = digestOfText(text)
+  return `${basePath}/.chunks/${digest.slice(0, 4)}/${digest}`
+}
+
+const makeEmptyStore = ({ contents, namespaces = [] }: PrepareOptions): MemoryDisk => {
+  const disk = new MemoryDisk()
+  const now = preparedSeconds * 1000
+  disk.makeDirectory(basePath, 0o755, now)
+  disk.makeDirectory(`${basePath}/.chunks`, 0o750, now)
+  for (const content of contents) nameGuard(digestOfText(content))
+  for (const prefix of new Set(contents.map((content) => digestOfText(content).slice(0, 4)))) {
+    disk.makeDirectory(`${basePath}/.chunks/${prefix}`, 0o750, now)
+  }
+  disk.create(`${basePath}/.lock`, 0o644, now)
+  if (namespaces.length > 0) disk.makeDirectory(`${basePath}/ns`, 0o755, now)
+  for (const name of namespaces) disk.makeDirectory(`${basePath}/ns/${name}`, 0o755, now)
+  return disk
+}
+
+/** Runs something to its end, by itself, on a disk; nothing of it is explored. */
+export const runAlone = (
+  disk: MemoryDisk,
+  work: StoreEffect,
+  options: { readonly startMillis: number; readonly mutation?: Mutation }
+): Exit.Exit<unknown, unknown> => {
+  const world = new World(disk, { mutation: options.mutation ?? guarded, points: () => false })
+  const { outcome } = run({ program: world.process("alone")(work) }, {}, { startMillis: options.startMillis })
+  return outcome._tag === "Done" ? outcome.exit : Exit.die(new Error(`it ended with ${outcome._tag}`))
+}
+
+/** A disk with a store on it; fork it for each run. */
+export const prepare = (options: PrepareOptions): MemoryDisk => {
+  const disk = makeEmptyStore(options)
+  const exit = runAlone(disk, options.setUp, { startMillis: preparedSeconds * 1000 })
+  if (Exit.isFailure(exit)) throw new Error(`the store could not be prepared: ${JSON.stringify(exit.cause)}`)
+  disk.syncAll()
+  options.damage?.(disk)
+  return disk
+}
+
+/** What a power loss takes: nothing, all that was not flushed, or what the exploration says. */
+export type Power = "kept" | "worst" | "chosen"
+
+export interface WorldOptions {
+  readonly mutation: Mutation
+  /** Which system calls are points. Default: those that others can notice (`calls`). */
+  readonly points?: Calls
+  readonly syncLevel?: ChunkStore.SyncLevel
+}
+
+/** The product's locks; timelines tell their names. */
+const makeTellingLocks = (layout: StoreLayout) =>
+  Effect.map(StoreLocks.make(layout), (locks) => {
+    const told =
+      <A extends ReadonlyArray<unknown>, B>(take: (name: string, ...rest: A) => B) =>
+      (name: string, ...rest: A): B => {
+        nameLock(name)
+        return take(name, ...rest)
+      }
+    return StoreLocks.StoreLocks.of({
+      ...locks,
+      hold: told(locks.hold),
+      tryHold: told(locks.tryHold),
+      holdSoon: told(locks.holdSoon)
+    })
+  })
+
+export class World {
+  readonly disk: MemoryDisk
+  readonly locks: MemoryLockTable
+  readonly acknowledged: Array<Acknowledged> = []
+  readonly givenUp = new Set<string>()
+  /** What an actor found wrong by itself. */
+  fault: string | undefined
+  readonly mutation: Mutation
+  readonly #points: Calls
+  readonly #syncLevel: ChunkStore.SyncLevel
+  readonly #viewer: StoreViewer
+
+  constructor(disk: MemoryDisk, { mutation, points = calls, syncLevel = "filesystem" }: WorldOptions) {
+    this.disk = disk
+    this.locks = new MemoryLockTable(disk)
+    this.mutation = mutation
+    this.#viewer = new StoreViewer(disk)
+    this.#points = points
+    this.#syncLevel = syncLevel
+  }
+
+  /** What is on the disk now; read anew only after something changed. */
+  get view(): StoreView {
+    return this.#viewer.view
+  }
+
+  /** Something changes; all of it by default, as when it goes past `Files`. */
+  changed(part?: Part): void {
+    this.#viewer.forget(part)
+  }
+
+  /** Runs work as a process with the store open. */
+  readonly process =
+    (name: string) =>
+    <A, E>(work: StoreEffect<A, E>): Effect.Effect<Option.Option<A>, E | Error, Simulation> =>
+      Effect.scoped(Effect.flatMap(Simulation, (simulation) => this.#open(name, simulation)(work))).pipe(
+        inProcess(name)
+      )
+
+  #open(name: string, simulation: Simulation["Service"]) {
+    const mutation = mutationFor(this.mutation, name)
+    const park = (label: string): Effect.Effect<void> =>
+      Effect.map(simulation.point(shortLabel(label)), () => this.changed())
+    const point = (label: string, step: number): Effect.Effect<void> => {
+      const part = partOf(label)
+      if (!this.#points(label, step)) {
+        if (part !== undefined) this.changed(part)
+        return Effect.void
+      }
+      const parked = simulation.point(shortLabel(label))
+      return part === undefined ? parked : Effect.map(parked, () => this.changed(part))
+    }
+    const platform = MemoryPlatform.layer({ disk: this.disk, locks: this.locks, process: name, point })
+    const machine = mutation.files === undefined ? platform : this.#otherFiles(platform, mutation.files, park)
+    const store = Layer.fresh(Datastore.layer({ path: basePath, syncLevel: this.#syncLevel }))
+    const around = mutation.around ?? ((work) => work)
+    const change = mutation.datastore ?? ((opened) => opened)
+    return <A, E>(work: StoreEffect<A, E>) =>
+      around(
+        Effect.updateService(work, Datastore.Datastore, change).pipe(
+          Effect.provide(Layer.provideMerge(store, machine))
+        )
+      ).pipe(Effect.provideService(StoreLocks.Maker, makeTellingLocks))
+  }
+
+  #otherFiles(
+    platform: ReturnType<typeof MemoryPlatform.layer>,
+    change: NonNullable<Mutation["files"]>,
+    park: (label: string) => Effect.Effect<void>
+  ): ReturnType<typeof MemoryPlatform.layer> {
+    const files = Layer.effect(
+      Files,
+      Effect.map(Files, (service) => change(service, { disk: this.disk, point: park }))
+    )
+    return Layer.fresh(ChunkCodec.layerInline).pipe(Layer.provideMerge(files), Layer.provideMerge(platform))
+  }
+
+  /** Gives back what the dead held, and takes what was not flushed. */
+  readonly onCrash =
+    (power: Power, choose: (count: number) => number) =>
+    (crash: Crash): void => {
+      this.changed()
+      if (crash.kind === "process") return this.locks.releaseProcess(crash.process)
+      this.locks.releaseAll()
+      if (power === "worst") this.disk.losePower(loseAll)
+      if (power === "chosen") this.disk.losePower(choose)
+      if (power === "kept") this.disk.losePower(chooseFrom([]))
+    }
+}

@@ -1,0 +1,120 @@
+/**
+ * Aftermath: one operation that dies at any of its steps, and what comes after it: what is on the disk then, the same
+ * operation again, a prune and two garbage collections a month later. Every call to the system is a point here, also
+ * those within an operation of `Files`, for a crash can fall between any two.
+ *
+ * After the death I1 to I3 must hold as the disk is; the repeated operation must succeed; and in the end nothing may be
+ * left of what died: no temporary file, no unfinished snapshot, no lease, no chunk that nobody needs.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Namespace from "../../../src/model/Namespace.ts"
+import * as Prune from "../../../src/prune/Prune.ts"
+import * as PrunePlan from "../../../src/prune/PrunePlan.ts"
+import type * as ChunkStore from "../../../src/store/ChunkStore.ts"
+import { chooseFrom, fromSeed, loseAll, type MemoryDisk, run, type Scenario } from "../../../src/testing.ts"
+import { collect } from "./actors.ts"
+import { complaint, type Expectations, leftovers } from "./Invariants.ts"
+import type { Mutation } from "./Mutation.ts"
+import { everyCall } from "./points.ts"
+import { basePath, viewStore } from "./StoreView.ts"
+import { startMillis, type StoreEffect, World } from "./World.ts"
+
+/**
+ * What a power loss takes of what was not flushed: nothing, everything, or what a seed says. `whole`: content is there
+ * or is not, as it is on file systems that give a file its size when its blocks are written; otherwise it is torn too.
+ */
+export type Loss = "nothing" | "everything" | { readonly seed: number; readonly content: "whole" | "torn" }
+
+export interface Trial {
+  readonly disk: MemoryDisk
+  readonly operation: (world: World) => StoreEffect
+  /** The same once more, a minute after the restart. Default: just the operation. */
+  readonly again?: (world: World) => StoreEffect
+  readonly excuses?: Expectations["excuses"]
+  readonly syncLevel?: ChunkStore.SyncLevel
+  readonly loss?: Loss
+  /** Whether temporary files outside of the chunk folders count as left over too. Default false. */
+  readonly clearsAll?: boolean
+}
+
+const minuteMillis = 60_000
+const monthMillis = 30 * 86_400_000
+
+/** What later runs are to clear away: unfinished backups, temporary files. */
+const untidy = (disk: MemoryDisk, clearsAll: boolean): string | undefined => {
+  const unfinished = viewStore(disk).snapshots.find(({ isFinished }) => !isFinished)
+  if (unfinished !== undefined) return `${unfinished.path} was never finished and is still there`
+  const visit = (path: string): string | undefined => {
+    for (const [name, { kind }] of disk.list(path, 0)) {
+      if (name.includes(".tmp_") && (clearsAll || path.includes("/.chunks/")))
+        return `${path}/${name} is still there`
+      const found = kind === "directory" ? visit(`${path}/${name}`) : undefined
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+  return visit(basePath)
+}
+
+/** Removes what interrupted backups left; finished snapshots all stay. */
+const pruneUnfinished = Effect.flatMap(
+  PrunePlan.make({ namespace: Namespace.root, retention: { last: 100 } }),
+  Prune.run
+)
+
+const tidyUp = Effect.andThen(pruneUnfinished, Effect.andThen(collect(), collect()))
+
+/** Runs something by itself, after the restart; undefined when it went well. */
+const failureOf = (what: string, world: World, work: StoreEffect, atMillis: number): string | undefined => {
+  const { outcome } = run({ program: world.process("next")(work) }, {}, { startMillis: atMillis })
+  if (outcome._tag !== "Done") return `I6: ${what} ends with ${outcome._tag}`
+  return Exit.isFailure(outcome.exit) ? `I6: ${what} fails: ${Cause.pretty(outcome.exit.cause)}` : undefined
+}
+
+const chooseBy = (loss: Loss): ((count: number) => number) => {
+  if (loss === "nothing") return chooseFrom([])
+  if (loss === "everything") return loseAll
+  const chooser = fromSeed(loss.seed)
+  const isWhole = loss.content === "whole"
+  // Of more than two outcomes the first is that all is there, and the second that nothing is.
+  return (count) => chooser.value("power loss", isWhole ? Math.min(count, 2) : count)
+}
+
+export const aftermath = (trial: Trial) => (mutation: Mutation) => (): Scenario => {
+  const { again = trial.operation, excuses, loss = "everything", operation } = trial
+  const syncLevel = trial.syncLevel ?? "filesystem"
+  const world = new World(trial.disk.fork(), { mutation, points: everyCall, syncLevel })
+  const { acknowledged, givenUp } = world
+  const expectations = { acknowledged, givenUp, ...(excuses === undefined ? {} : { excuses }) }
+  const checkNow = (): string | undefined => complaint(viewStore(world.disk), expectations)
+
+  const checkLater = (): string | undefined => {
+    const { disk } = world
+    const next = new World(disk, { mutation, points: () => false, syncLevel })
+    const repeated = failureOf("the same operation again", next, again(world), startMillis + minuteMillis)
+    const wrong = repeated ?? checkNow()
+    if (wrong !== undefined) return wrong
+    const tidied = failureOf("tidying up", next, tidyUp, startMillis + monthMillis)
+    return tidied ?? checkNow() ?? leftovers(viewStore(disk)) ?? untidy(disk, trial.clearsAll ?? false)
+  }
+
+  return {
+    program: world.process("first")(operation(world)),
+    invariant: () => complaint(world.view, expectations),
+    check: (outcome) => {
+      const exit = outcome._tag === "Done" ? outcome.exit : undefined
+      const hasEnded = exit !== undefined && Exit.isSuccess(exit) && Option.isSome(exit.value as never)
+      return hasEnded ? undefined : (checkNow() ?? checkLater())
+    },
+    state: () => world.view.fingerprint,
+    onCrash: (crash) => {
+      world.changed()
+      if (crash.kind === "process") return world.locks.releaseProcess(crash.process)
+      world.locks.releaseAll()
+      world.disk.losePower(chooseBy(loss))
+    }
+  }
+}
