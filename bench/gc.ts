@@ -159,7 +159,7 @@ const measureSweep = async (folder: string, marks: Marks.Marks): Promise<void> =
   const binary = compile(folder)
   const rates: { ours: number; program: number } = { ours: 0, program: 0 }
   for (let repetition = 0; repetition < repetitions; repetition++) {
-    const input = { layout, marks, cutoffSeconds: 0, writersSeconds: 0 }
+    const input = { layout, marks, cutoffSeconds: 0, writersSeconds: 0, doubts: [] }
     const sweep = () => Effect.runPromise(Effect.provide(ChunkListing.run(input), NodeFiles.layer))
     if (binary !== undefined) {
       const seconds = Number(execFileSync(binary, [layout.chunks], { encoding: "utf8" }))

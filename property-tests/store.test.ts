@@ -64,7 +64,7 @@ const ruleFor = (present: Stored | "empty" | undefined, coming: Stored): Outcome
 const runSteps = (steps: ReadonlyArray<Step>) =>
   Effect.gen(function* () {
     const layout = yield* newLayout(...digests)
-    const store = yield* ChunkStore.make(layout, "none")
+    const store = yield* ChunkStore.make(layout, { syncLevel: "none" })
     const model = new Map<Digest.Digest, Stored | "empty">()
     for (const { type, ...rest } of steps) {
       const digest = digests[rest.chunk] ?? Digest.parse("f".repeat(64))

@@ -18,8 +18,8 @@ The whole range, three preemptions and 200,000 random schedules a scenario, take
 
     GRANARY_EXPLORE=full GRANARY_SEED=1 npx vitest run property-tests/interleavings
 
-\`npm run mutants\` makes the table below, \`npm run mutants -- --write\` also puts it here. "Switched" are the decisions of
-the shrunk schedule at which another one went on than the one that ran before.
+\`npm run mutants\` makes the table below, \`npm run mutants -- --write\` also puts it here. "Switched" are the
+decisions of the shrunk schedule at which another one went on than the one that ran before.
 `
 
 const given = process.argv.slice(2)

@@ -205,11 +205,17 @@ export const open = (
     yield* prove("register")
     yield* datastore.locks.hold(snapshotLockName(namespace, snapshot), "exclusive")
     let finished = false
+    yield* lease.storing
     yield* Effect.acquireRelease(datastore.hierarchy.createSnapshot(namespace, snapshot), () =>
       finished ? Effect.void : Effect.ignore(abandon(datastore, namespace, snapshot))
     )
     const { prepareFinish, writeManifest, ...session } = makeSession(datastore, options, snapshot)
-    const publish = Effect.tap(writeManifest, () => Effect.sync(() => (finished = true)))
+    const publish = Effect.tap(writeManifest, () =>
+      Effect.andThen(
+        Effect.sync(() => (finished = true)),
+        lease.flushed
+      )
+    )
     return {
       ...session,
       known: scene.known,

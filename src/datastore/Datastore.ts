@@ -87,10 +87,11 @@ export const open = (
     const makeLocks = yield* StoreLocks.Maker
     const locks = yield* makeLocks(layout)
     const makeWriters = yield* Writers.Maker
-    const writers = yield* makeWriters(layout, locks)
+    const writers = yield* makeWriters(layout, locks, { flushesLate: syncLevel === "filesystem" })
+    const doubts = yield* writers.doubts
     const moves = yield* MoveJournal.make(layout, locks)
     const hierarchy = yield* Hierarchy.make(layout, syncLevel === "file")
-    const chunks = yield* ChunkStore.make(layout, syncLevel)
+    const chunks = yield* ChunkStore.make(layout, { syncLevel, doubts })
     const presence = yield* ChunkPresence.make(layout)
     const snapshotFiles = yield* SnapshotFiles.make(layout, locks, syncLevel !== "none")
 

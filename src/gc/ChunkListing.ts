@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Digest from "../model/Digest.ts"
 import { type ChildStat, Files, type FilesError, isNotFound } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
+import { covers, type Doubt } from "../store/Doubts.ts"
 import type { StoreLayout } from "../store/StoreLayout.ts"
 import type { Marks } from "./Marks.ts"
 import { type RemovalKind, Removals } from "./Removals.ts"
@@ -22,6 +23,8 @@ export interface ListingInput {
   readonly cutoffSeconds: number
   /** Unneeded files that are older than this wait for their removal; younger ones may be in use. */
   readonly writersSeconds: number
+  /** What a power loss may have torn. */
+  readonly doubts: ReadonlyArray<Doubt>
 }
 
 export interface ChunkCounts {
@@ -39,6 +42,8 @@ export interface ChunkListing {
   readonly keptBad: number
   /** Temporary files of crashed writers. */
   readonly abandoned: ChunkCounts
+  /** Chunks in doubt that stay although no mark keeps them (marks that are access times keep none). */
+  readonly doubtful: number
   /** Files that are none of ours. */
   readonly foreign: number
   readonly folders: number
@@ -62,7 +67,13 @@ const meaningOf = (suffix: string): RemovalKind | undefined => {
 }
 
 interface State extends ListingInput {
-  readonly listing: ChunkListing & { removableBad: number; keptBad: number; foreign: number; folders: number }
+  readonly listing: ChunkListing & {
+    removableBad: number
+    keptBad: number
+    doubtful: number
+    foreign: number
+    folders: number
+  }
   readonly errors: Array<string>
   /** The digest that is judged at the moment. */
   readonly digestBytes: Buffer
@@ -87,6 +98,7 @@ const settle = (state: State, child: ChildStat, meaning: RemovalKind, isKept: bo
     return
   }
   if (meaning.kind === "temporary") return
+  if (!isKept && meaning.kind === "chunk" && covers(state.doubts, child.mtimeSeconds)) listing.doubtful += 1
   const counts = !isKept && timeSeconds < state.writersSeconds ? listing.pending : listing.kept
   counts.bytes += sizeBytes
   if (meaning.kind === "bad") listing.keptBad += 1
@@ -146,6 +158,7 @@ const emptyListing = (errors: ReadonlyArray<string>): State["listing"] => ({
   removableBad: 0,
   keptBad: 0,
   abandoned: { chunks: 0, bytes: 0 },
+  doubtful: 0,
   foreign: 0,
   folders: 0,
   errors

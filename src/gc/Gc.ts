@@ -105,10 +105,13 @@ export const execute = (made: GcPlan.GcPlan): Effect.Effect<GcSummary, Failure, 
   })
 
 /** What the sweep would remove if everything went well. */
-const expectedOutcome = ({ listing }: GcPlan.GcPlan): Sweep.SweepOutcome => ({
+export const expectedOutcome = ({ leftovers, listing }: GcPlan.GcPlan): Sweep.SweepOutcome => ({
   removed: listing.removable,
   removedBad: listing.removableBad,
-  removedTemporaries: listing.abandoned,
+  removedTemporaries: {
+    chunks: listing.abandoned.chunks + leftovers.counts.chunks,
+    bytes: listing.abandoned.bytes + leftovers.counts.bytes
+  },
   renewed: { chunks: 0, bytes: 0 },
   failed: { chunks: 0, bytes: 0 },
   failedBad: 0,

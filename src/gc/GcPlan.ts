@@ -15,10 +15,12 @@ import { Entropy } from "../platform/Entropy.ts"
 import type { Files, FilesError } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
+import type { Doubt } from "../store/Doubts.ts"
 import type { LiveWriter } from "../store/Writers.ts"
 import * as ChunkListing from "./ChunkListing.ts"
 import { GcRules } from "./GcRules.ts"
 import * as MarkPhase from "./MarkPhase.ts"
+import * as Leftovers from "./Leftovers.ts"
 import * as Marks from "./Marks.ts"
 import * as MissingChunks from "./MissingChunks.ts"
 import * as TouchedMarks from "./TouchedMarks.ts"
@@ -54,6 +56,10 @@ export interface GcPlan {
   readonly indexBytes: number
   readonly listing: ChunkListing.ChunkListing
   readonly missing: MissingChunks.MissingChunks
+  /** Temporary files outside of the chunk folders that may go. */
+  readonly leftovers: Leftovers.Leftovers
+  /** What is given up when the chunks in doubt are gone. */
+  readonly doubts: ReadonlyArray<Doubt>
   readonly warnings: ReadonlyArray<string>
   /** Things that could not be looked at. */
   readonly errors: ReadonlyArray<string>
@@ -152,6 +158,7 @@ export const make = (context: PlanContext): Effect.Effect<GcPlan, Failure, Datas
     const { isDryRun, skewSeconds } = context
     const startSeconds = yield* nowSeconds
     const writers = yield* datastore.writers.live({ removesDead: !isDryRun })
+    const doubts = yield* datastore.writers.doubts
     const oldestSeconds = rules.respectsWriters ? oldestOf(writers) : Number.POSITIVE_INFINITY
     const graceSeconds = (context.cutoffMinutes ?? defaultCutoffMinutes) * 60
     const cutoffSeconds =
@@ -159,9 +166,10 @@ export const make = (context: PlanContext): Effect.Effect<GcPlan, Failure, Datas
     const marks = yield* makeMarks(context)
     const [marked, markSeconds] = yield* timed(mark(context, marks, writers))
     const writersSeconds = Math.min(startSeconds, oldestSeconds)
-    const sweep = ChunkListing.run({ layout: datastore.layout, marks, cutoffSeconds, writersSeconds })
+    const sweep = ChunkListing.run({ layout: datastore.layout, marks, cutoffSeconds, writersSeconds, doubts })
     const [listing, sweepSeconds] = yield* timed(sweep)
     const missing = yield* MissingChunks.find(marks.notFound())
+    const leftovers = yield* Leftovers.find(marked.temporaries, cutoffSeconds)
     return {
       upid: context.upid,
       isDryRun,
@@ -173,8 +181,11 @@ export const make = (context: PlanContext): Effect.Effect<GcPlan, Failure, Datas
       indexBytes: marked.indexBytes,
       listing,
       missing,
+      leftovers,
+      // A snapshot that was never finished may name torn chunks, and keeps them until it is removed.
+      doubts: doubts.filter(({ untilSeconds }) => untilSeconds < marked.oldestUnfinishedSeconds),
       warnings: [...writerWarnings(writers), ...skewWarnings(skewSeconds), ...marked.warnings],
-      errors: [...listing.errors, ...missing.errors],
+      errors: [...listing.errors, ...missing.errors, ...leftovers.errors],
       markSeconds,
       sweepSeconds
     }

@@ -1,5 +1,6 @@
 /**
- * IndexTree: every index file below a datastore's folder, also where Proxmox Backup Server would not put one.
+ * IndexTree: every index file below a datastore's folder, also where Proxmox Backup Server would not put one, and the
+ * temporary files that lie beside them and in the datastore's folder itself.
  *
  * Names with a leading dot are passed over, links to folders are not followed but told, and what vanishes during the
  * walk is gone. A link with the name of an index counts as one.
@@ -13,7 +14,12 @@ export interface IndexTree {
   readonly paths: ReadonlySet<string>
   /** Links that were not followed. */
   readonly links: ReadonlyArray<string>
+  /** Files that were to replace others, of programs at work or dead. */
+  readonly temporaries: ReadonlyArray<string>
 }
+
+/** Of ours and of Proxmox Backup Server's; its archives in the making, `.tmp_didx`, have another form. */
+const temporaryPattern = /.\.tmp_[A-Za-z0-9]{6}$/
 
 /** Where a file system puts what it found by repairing itself; only root may look inside. */
 const isLostAndFound = (path: string, depth: number): boolean => depth <= 1 && path.endsWith("/lost+found")
@@ -23,6 +29,7 @@ export const walk = (layout: StoreLayout): Effect.Effect<IndexTree, FilesError, 
     const files = yield* Files
     const paths = new Set<string>()
     const links: Array<string> = []
+    const temporaries: Array<string> = []
     const pending: Array<{ readonly path: string; readonly depth: number }> = [
       { path: layout.base, depth: 0 }
     ]
@@ -37,12 +44,13 @@ export const walk = (layout: StoreLayout): Effect.Effect<IndexTree, FilesError, 
         )
       )
       for (const { name, kind } of entries) {
-        if (name.startsWith(".")) continue
         const child = `${path}/${name}`
+        if (kind === "file" && temporaryPattern.test(name)) temporaries.push(child)
+        if (name.startsWith(".")) continue
         if (kind === "directory") pending.push({ path: child, depth: depth + 1 })
         else if (isIndexName(name) && kind !== "other") paths.add(child)
         else if (kind === "symlink") links.push(child)
       }
     }
-    return { paths, links }
+    return { paths, links, temporaries }
   })

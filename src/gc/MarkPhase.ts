@@ -30,6 +30,7 @@ import * as Effect from "effect/Effect"
 import { Datastore, groupLockName } from "../datastore/Datastore.ts"
 import type { ChunkIndex } from "../format/ChunkIndex.ts"
 import * as BackupGroup from "../model/BackupGroup.ts"
+import * as BackupTime from "../model/BackupTime.ts"
 import type { Digest } from "../model/Digest.ts"
 import * as Namespace from "../model/Namespace.ts"
 import type { Files, FilesError } from "../platform/Files.ts"
@@ -58,8 +59,12 @@ export interface MarkOutcome {
   /** Sizes of all archives together. */
   readonly indexBytes: number
   readonly warnings: ReadonlyArray<string>
+  /** The time of the oldest snapshot that is not finished; infinity when there is none. */
+  readonly oldestUnfinishedSeconds: number
   /** Indexes whose references nobody knows. */
   readonly damaged: ReadonlyArray<string>
+  /** Files that were to replace others, of programs at work or dead. */
+  readonly temporaries: ReadonlyArray<string>
 }
 
 /** From here on a round tries to keep backups out of the group, so that it is the last one. */
@@ -74,7 +79,12 @@ interface Walk extends MarkInput {
   readonly pathsLeft: Set<string>
   readonly damaged: Set<string>
   readonly warnings: Set<string>
-  readonly totals: { indexFiles: number; indexBytes: number; expected: number }
+  readonly totals: {
+    indexFiles: number
+    indexBytes: number
+    expected: number
+    oldestUnfinishedSeconds: number
+  }
 }
 
 type Requirements = Datastore | Files
@@ -153,11 +163,17 @@ const reportProgress = (walk: Walk, subject: string) =>
     })
   )
 
+const noteUnfinished = ({ totals }: Walk, folder: string): void => {
+  const seconds = BackupTime.parse(folder.slice(folder.lastIndexOf("/") + 1))
+  totals.oldestUnfinishedSeconds = Math.min(totals.oldestUnfinishedSeconds, seconds)
+}
+
 /** Marks one snapshot; answers whether it is as the round before left it. */
 const markSnapshot = (walk: Walk, folder: string, before: Listed | undefined) =>
   Effect.gen(function* () {
     const listed = yield* listSnapshot(folder)
     if (listed === undefined) return { listed, isSettled: false }
+    if (!listed.isFinished) noteUnfinished(walk, folder)
     let isSettled = before !== undefined && before.isFinished === listed.isFinished
     if (before?.indexes.some((path) => !listed.indexes.includes(path)) === true) isSettled = false
     for (const path of listed.indexes) {
@@ -269,7 +285,12 @@ export const run = (input: MarkInput): Effect.Effect<MarkOutcome, Failure, Requi
       pathsLeft: new Set(tree.paths),
       damaged: new Set(),
       warnings: new Set(tree.links.map(linkWarning)),
-      totals: { indexFiles: 0, indexBytes: 0, expected: tree.paths.size }
+      totals: {
+        indexFiles: 0,
+        indexBytes: 0,
+        expected: tree.paths.size,
+        oldestUnfinishedSeconds: Number.POSITIVE_INFINITY
+      }
     }
     if (input.rules.marksWriterBases) {
       for (const base of input.writers.flatMap(({ bases }) => bases)) {
@@ -279,5 +300,7 @@ export const run = (input: MarkInput): Effect.Effect<MarkOutcome, Failure, Requi
     yield* markGroups(walk)
     if (input.rules.marksStrayIndexes) yield* markStrays(walk)
     if (input.rules.drainsMoves) yield* drainMoves(walk)
-    return { ...walk.totals, warnings: [...walk.warnings], damaged: [...walk.damaged] }
+    const { damaged, totals, warnings } = walk
+    const { temporaries } = tree
+    return { ...totals, warnings: [...warnings], damaged: [...damaged], temporaries }
   })

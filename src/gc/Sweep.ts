@@ -7,11 +7,12 @@
  */
 import * as Effect from "effect/Effect"
 import { Datastore } from "../datastore/Datastore.ts"
-import type { FileStat, FilesError } from "../platform/Files.ts"
+import type { Files, FileStat, FilesError } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import type { ChunkCounts } from "./ChunkListing.ts"
 import type { GcPlan } from "./GcPlan.ts"
 import { GcRules } from "./GcRules.ts"
+import * as Leftovers from "./Leftovers.ts"
 import type { Removal } from "./Removals.ts"
 
 export interface SweepOutcome {
@@ -80,7 +81,15 @@ const removeOne = (removal: Removal, tally: Tally, cutoffSeconds: number) =>
     }
   })
 
-export const run = (plan: GcPlan): Effect.Effect<SweepOutcome, FilesError, Datastore> =>
+/** When nothing that is in doubt and not needed is left, nothing is in doubt any more. */
+const settleDoubts = (plan: GcPlan, { errors, renewed }: Tally) =>
+  Effect.gen(function* () {
+    const { writers } = yield* Datastore
+    const isClear = plan.listing.doubtful === 0 && renewed.chunks === 0
+    if (isClear && plan.errors.length === 0 && errors.length === 0) yield* writers.settle(plan.doubts)
+  })
+
+export const run = (plan: GcPlan): Effect.Effect<SweepOutcome, FilesError, Datastore | Files> =>
   Effect.gen(function* () {
     const { chunks, layout } = yield* Datastore
     const report = yield* Progress
@@ -108,5 +117,10 @@ export const run = (plan: GcPlan): Effect.Effect<SweepOutcome, FilesError, Datas
       progress("running", end)
     }
     progress("ended", removals.count)
+    const leftovers = yield* Leftovers.remove(plan.leftovers.paths, plan.cutoffSeconds)
+    tally.removedTemporaries.chunks += leftovers.counts.chunks
+    tally.removedTemporaries.bytes += leftovers.counts.bytes
+    tally.errors.push(...leftovers.errors)
+    yield* settleDoubts(plan, tally)
     return tally
   })

@@ -9,9 +9,19 @@ export interface HostInfo {
   /** A DNS label. */
   readonly nodeName: string
   readonly pid: number
+  /** Another one after every start of the machine; empty where the system does not tell. */
+  readonly bootId: string
   /** Start of the process in clock ticks since boot; 0 where the system does not tell. */
   readonly processStart: number
   readonly userName: string
+}
+
+const bootId = (): string => {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim()
+  } catch {
+    return ""
+  }
 }
 
 const processStart = (): number => {
@@ -43,6 +53,7 @@ export const Host = Context.Reference<HostInfo>("granary/platform/Host", {
   defaultValue: () => ({
     nodeName: nodeName(),
     pid: process.pid,
+    bootId: bootId(),
     processStart: processStart(),
     userName: userName()
   })

@@ -4,7 +4,7 @@
  * Invariants: a chunk file appears whole or not at all (written beside, then renamed); every change of one
  * chunk happens under its digest guard; compression, encryption and writing happen outside of it. A present
  * chunk is reused, never rewritten, unless what is there is empty or larger than what comes (rules of Proxmox
- * Backup Server, spec 2.1).
+ * Backup Server, spec 2.1), or is in doubt after a power loss and proves to be corrupt.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -18,6 +18,7 @@ import { kindOf, largestBlobBytes, type Verdict } from "../platform/chunkContent
 import type { FileLocks } from "../platform/FileLocks.ts"
 import { Files, type FilesError, type FileStat, isNotFound } from "../platform/Files.ts"
 import * as DigestGuards from "./DigestGuards.ts"
+import * as Doubts from "./Doubts.ts"
 import { storeError, type StoreError } from "./StoreError.ts"
 import { chunkPath, type StoreLayout } from "./StoreLayout.ts"
 
@@ -98,9 +99,15 @@ const badSuffixMax = 9
 
 const discarded = (state: Discarded["state"], sizeBytes: number): Discarded => ({ state, sizeBytes })
 
+export interface ChunkStoreOptions {
+  readonly syncLevel: SyncLevel
+  /** What a power loss may have torn; proven before it is used again. */
+  readonly doubts?: ReadonlyArray<Doubts.Doubt>
+}
+
 export const make = (
   layout: StoreLayout,
-  syncLevel: SyncLevel
+  { syncLevel, doubts = [] }: ChunkStoreOptions
 ): Effect.Effect<ChunkStore["Service"], never, Files | ChunkCodec | FileLocks | Scope.Scope> =>
   Effect.gen(function* () {
     const files = yield* Files
@@ -127,19 +134,36 @@ export const make = (
         touched ? { duplicate: true, encodedSizeBytes: stat.sizeBytes } : undefined
       )
 
-    const findPresent = (digest: Digest) =>
+    /** Whether a file that is there may be used again: it has content, and what is in doubt is proven. */
+    const isUsable = (
+      digest: Digest,
+      stat: FileStat | undefined,
+      crypt: CryptConfig | undefined
+    ): Effect.Effect<boolean> => {
+      if (stat === undefined || stat.sizeBytes === 0) return Effect.succeed(false)
+      if (!Doubts.covers(doubts, stat.mtimeSeconds)) return Effect.succeed(true)
+      const wanted = { digest, sizeBytes: undefined, crypt, path: locate(digest) }
+      return Effect.map(codec.check(wanted), ({ state }) => state !== "corrupt")
+    }
+
+    const findPresent = (digest: Digest, crypt: CryptConfig | undefined) =>
       guards.guard(digest)(
-        Effect.flatMap(present(digest), (stat) =>
-          stat === undefined || stat.sizeBytes === 0 ? Effect.succeed(undefined) : reuse(digest, stat)
-        )
+        Effect.gen(function* () {
+          const stat = yield* present(digest)
+          if (stat === undefined || !(yield* isUsable(digest, stat, crypt))) return undefined
+          return yield* reuse(digest, stat)
+        })
       )
 
     /** Moves a staged file into place, or drops it when the chunk that is there wins. */
-    const place = (digest: Digest, temporary: string, staged: Staged) =>
+    const place = (digest: Digest, temporary: string, staged: Staged, crypt: CryptConfig | undefined) =>
       Effect.gen(function* () {
         const stat = yield* present(digest)
-        const keeps = stat !== undefined && stat.sizeBytes > 0 && (yield* winsOver(digest, stat, staged))
-        const kept = stat !== undefined && keeps ? yield* reuse(digest, stat) : undefined
+        const keeps =
+          stat !== undefined &&
+          (yield* isUsable(digest, stat, crypt)) &&
+          (yield* winsOver(digest, stat, staged))
+        const kept = keeps ? yield* reuse(digest, stat) : undefined
         if (kept !== undefined) {
           yield* files.unlink(temporary)
           return kept
@@ -177,11 +201,16 @@ export const make = (
         })
       )
 
-    const settle = (digest: Digest, temporary: string, stage: Effect.Effect<Staged, FilesError>) =>
+    const settle = (
+      digest: Digest,
+      temporary: string,
+      stage: Effect.Effect<Staged, FilesError>,
+      crypt?: CryptConfig
+    ) =>
       stage.pipe(
         Effect.flatMap((staged) =>
           guards
-            .guard(digest)(place(digest, temporary, staged))
+            .guard(digest)(place(digest, temporary, staged, crypt))
             .pipe(Effect.onError(() => Effect.ignore(files.unlink(temporary))))
         ),
         Effect.uninterruptible
@@ -189,11 +218,11 @@ export const make = (
 
     const insert = ({ digest, data, compress, crypt, hasMargins = false }: NewChunk) =>
       Effect.gen(function* () {
-        const found = yield* findPresent(digest)
+        const found = yield* findPresent(digest, crypt)
         if (found !== undefined) return found
         const temporaryPath = yield* files.temporaryName(locate(digest))
         const request = { data, temporaryPath, compress, crypt, sync: syncsFiles, hasMargins }
-        return yield* settle(digest, temporaryPath, codec.stage(request))
+        return yield* settle(digest, temporaryPath, codec.stage(request), crypt)
       })
 
     const insertEncoded = (digest: Digest, blob: Uint8Array) =>

@@ -62,6 +62,7 @@ export class MemoryDisk {
   readonly #table: InodeTable
   readonly #unsynced: Unsynced
   #takenNumbers = 0
+  #powerLosses = 0
 
   constructor(options: MemoryDiskOptions = {}, origin?: MemoryDisk) {
     this.capacityBytes = options.capacityBytes ?? defaultCapacityBytes
@@ -76,6 +77,7 @@ export class MemoryDisk {
     this.#table = origin.#table.fork()
     this.#unsynced = { names: names.fork(), contents: new Set(contents), accessTimes: new Map(accessTimes) }
     this.#takenNumbers = origin.#takenNumbers
+    this.#powerLosses = origin.#powerLosses
     this.isReadOnly = origin.isReadOnly
   }
 
@@ -87,6 +89,11 @@ export class MemoryDisk {
   /** A number that this disk has not given to anyone yet. */
   takeNumber(): number {
     return this.#takenNumbers++
+  }
+
+  /** How often the power has gone: machines that were started since are others. */
+  get powerLosses(): number {
+    return this.#powerLosses
   }
 
   get usedBytes(): number {
@@ -238,6 +245,7 @@ export class MemoryDisk {
    * program may go on working on the disk, and files that were open are gone.
    */
   losePower(choose: Choose): ReadonlyArray<string> {
+    this.#powerLosses += 1
     return losePower(this.#table, this.#unsynced, choose)
   }
 

@@ -45,8 +45,9 @@ const entropyOf =
     return bytes
   }
 
-const hostOf = ({ process = "granary", pid = 1 }: MemoryPlatformOptions): HostInfo => ({
+const hostOf = (disk: MemoryDisk, { process = "granary", pid = 1 }: MemoryPlatformOptions): HostInfo => ({
   nodeName: "memory",
+  bootId: `boot ${disk.powerLosses}`,
   pid,
   processStart: 1,
   userName: process
@@ -67,7 +68,7 @@ export const layer = (
       MemoryFiles.layer(disk, calls),
       MemoryFileLocks.layer(locks ?? new MemoryFileLocks.MemoryLockTable(disk), { ...calls, process }),
       Layer.succeed(Entropy, entropyOf(disk)),
-      Layer.succeed(Host, hostOf(options))
+      Layer.succeed(Host, hostOf(disk, options))
     )
     // Fresh: two programs of one world must not share the codec that the first one's files are behind.
     return Layer.provideMerge(Layer.fresh(ChunkCodec.layerInline), ports)

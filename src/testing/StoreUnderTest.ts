@@ -88,6 +88,7 @@ export class StoreUnderTest {
   readonly #table: MemoryFileLocks.MemoryLockTable
   readonly #failures: Array<Exit.Exit<unknown, unknown>> = []
   #entropyCount = 0
+  #powerLosses = 0
 
   constructor(backend: Backend) {
     this.#backend = backend
@@ -129,7 +130,10 @@ export class StoreUnderTest {
 
   readonly onCrash = (crash: Crash): void => {
     if (crash.kind === "process") this.#table.releaseProcess(crash.process)
-    else this.#table.releaseAll()
+    else {
+      this.#powerLosses += 1
+      this.#table.releaseAll()
+    }
     this.#backend.onCrash?.(crash)
   }
 
@@ -140,7 +144,13 @@ export class StoreUnderTest {
     const files = isExplored ? backendFiles.pipe(instrumentLayer(Files, filesPoints)) : backendFiles
     const locks = isExplored ? backendLocks.pipe(instrumentLayer(FileLocks, locksPoints)) : backendLocks
     const codec = Layer.orDie(Layer.fresh(this.#backend.codec ?? ChunkCodec.layerInline))
-    const host = { nodeName: "memory", pid: 1, processStart: 1, userName: process }
+    const host = {
+      nodeName: "memory",
+      bootId: `boot ${this.#powerLosses}`,
+      pid: 1,
+      processStart: 1,
+      userName: process
+    }
     return Layer.provideMerge(
       codec,
       Layer.mergeAll(files, locks, Layer.succeed(Entropy, this.#entropy), Layer.succeed(Host, host))

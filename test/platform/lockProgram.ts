@@ -49,7 +49,7 @@ const clockAt = (seconds: number): Clock.Clock => ({
 
 const insertAll = (count: number) =>
   Effect.gen(function* () {
-    const store = yield* ChunkStore.make(layout, "none")
+    const store = yield* ChunkStore.make(layout, { syncLevel: "none" })
     let fresh = 0
     for (let number = 0; number < count; number++) {
       const data = Buffer.from(`chunk ${number} `.repeat(500))

@@ -30,7 +30,7 @@ const inStore = (
   it.live(title, () =>
     Effect.gen(function* () {
       const layout = yield* newLayout(digest)
-      const store = yield* ChunkStore.make(layout, "none")
+      const store = yield* ChunkStore.make(layout, { syncLevel: "none" })
       yield* test(store, layout, chunkPath(layout, digest))
       assert.isTrue(namesBeside(layout, digest).every((name) => !name.includes(".tmp_")))
     }).pipe(Effect.provide(platform))
@@ -156,7 +156,7 @@ describe("ChunkStore inserts by the rules of Proxmox Backup Server", () => {
       const before = (operation: Operation) => Effect.sync(() => void calls.push(operation))
       return Effect.gen(function* () {
         const layout = yield* newLayout(digest)
-        const store = yield* ChunkStore.make(layout, syncLevel)
+        const store = yield* ChunkStore.make(layout, { syncLevel })
         assert.isFalse((yield* store.insert(sample)).duplicate)
         const written = ["stat", "createFile", "stat", "rename"]
         assert.deepStrictEqual(calls, syncLevel === "file" ? [...written, "syncDirectory"] : written)
@@ -181,6 +181,31 @@ describe("ChunkStore.insert", () => {
     })
   )
 
+  it.live("what a power loss may have torn is proven before it is used again", () =>
+    Effect.gen(function* () {
+      const layout = yield* newLayout(digest)
+      const doubts = [{ fileName: "x", fromSeconds: longAgo - 10, untilSeconds: longAgo + 10 }]
+      const doubting = yield* ChunkStore.make(layout, { syncLevel: "none", doubts })
+      const trusting = yield* ChunkStore.make(layout, { syncLevel: "none" })
+      const path = chunkPath(layout, digest)
+      yield* doubting.insert(sample)
+      const whole = fs.readFileSync(path)
+      age(path)
+      assert.isTrue((yield* doubting.insert(sample)).duplicate)
+      fs.truncateSync(path, whole.length - 1)
+      assert.isTrue((yield* doubting.insert(sample)).duplicate, "written now, so not in doubt")
+      age(path)
+      assert.isTrue((yield* trusting.insert(sample)).duplicate)
+      age(path)
+      assert.isFalse((yield* doubting.insert(sample)).duplicate)
+      assert.isTrue(fs.readFileSync(path).equals(whole))
+      fs.truncateSync(path, whole.length - 1)
+      age(path)
+      assert.isFalse((yield* doubting.insertEncoded(digest, whole)).duplicate)
+      assert.isTrue(fs.readFileSync(path).equals(whole))
+    }).pipe(Effect.provide(platform))
+  )
+
   it.live("a chunk that somebody removes while it is taken for a duplicate is stored anew", () => {
     let removes = true
     const before = (operation: Operation, path: string) =>
@@ -190,7 +215,7 @@ describe("ChunkStore.insert", () => {
       })
     return Effect.gen(function* () {
       const layout = yield* newLayout(digest)
-      const store = yield* ChunkStore.make(layout, "none")
+      const store = yield* ChunkStore.make(layout, { syncLevel: "none" })
       yield* store.insert(sample)
       assert.isFalse((yield* store.insert(sample)).duplicate)
       assert.isFalse(removes)
@@ -213,7 +238,7 @@ describe("ChunkStore.insert", () => {
       const data = hardData(5)
       const sealed = chunkOf(data, { crypt: key })
       const layout = yield* newLayout(sealed.digest)
-      const store = yield* ChunkStore.make(layout, "none")
+      const store = yield* ChunkStore.make(layout, { syncLevel: "none" })
       assert.isFalse((yield* store.insert(sealed)).duplicate)
       assert.isTrue((yield* store.insert(sealed)).duplicate)
       const wanted = { digest: sealed.digest, sizeBytes: 5000 }
@@ -295,7 +320,7 @@ describe("ChunkStore.condemn", () => {
     Effect.gen(function* () {
       const [one, other] = [chunkOf(hardData(1), { crypt: key }), chunkOf(hardData(2), { crypt: key })]
       const layout = yield* newLayout(one.digest, other.digest)
-      const store = yield* ChunkStore.make(layout, "none")
+      const store = yield* ChunkStore.make(layout, { syncLevel: "none" })
       yield* store.insert(one)
       yield* store.insert(other)
       const swapped = (crypt: typeof key | undefined) =>

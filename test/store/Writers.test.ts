@@ -5,6 +5,7 @@ import * as Layer from "effect/Layer"
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Entropy } from "../../src/platform/Entropy.ts"
+import { Host } from "../../src/platform/Host.ts"
 import * as NodeFileLocks from "../../src/platform/NodeFileLocks.ts"
 import * as NodeFiles from "../../src/platform/NodeFiles.ts"
 import * as MoveJournal from "../../src/store/MoveJournal.ts"
@@ -68,11 +69,51 @@ describe("Writers", () => {
     Effect.gen(function* () {
       const { layout, writers } = yield* setUp
       mkdirSync(layout.writers)
-      writeFileSync(join(layout.writers, "dead.json"), '{"host":"x","pid":1,"start":1,"bases":[]}')
+      const { bootId } = yield* Host
+      const dead = { host: "x", boot: bootId, pid: 1, start: 1, bases: [] }
+      writeFileSync(join(layout.writers, "dead.json"), JSON.stringify(dead))
       writeFileSync(join(layout.writers, "dead.tmp_abcdef"), "{")
       assert.deepStrictEqual(yield* writers.live(kept), [])
       assert.strictEqual(readdirSync(layout.writers).length, 2)
       assert.deepStrictEqual(yield* writers.live(removed), [])
+      assert.deepStrictEqual(readdirSync(layout.writers), [])
+    }).pipe(Effect.provide(platform))
+  )
+
+  it.live("what died with the machine stays in doubt until that is settled", () =>
+    Effect.gen(function* () {
+      const { layout, writers } = yield* setUp
+      mkdirSync(layout.writers)
+      const dead = { host: "x", boot: "another", pid: 1, start: 1000, bases: [] }
+      writeFileSync(join(layout.writers, "dead.json"), JSON.stringify(dead))
+      const [found] = yield* writers.doubts
+      assert.strictEqual(found?.fromSeconds, 1000)
+      assert.deepStrictEqual(yield* writers.live(removed), [])
+      const [fileName = ""] = readdirSync(layout.writers)
+      const doubts = yield* writers.doubts
+      assert.deepInclude(doubts, {
+        fileName,
+        fromSeconds: 1000,
+        untilSeconds: Number(/-(\d+)/.exec(fileName)?.[1])
+      })
+      yield* writers.live(removed)
+      assert.deepStrictEqual(yield* writers.doubts, doubts)
+      yield* writers.settle(doubts)
+      assert.deepStrictEqual(readdirSync(layout.writers), [])
+    }).pipe(Effect.provide(platform))
+  )
+
+  it.live("a writer that gives up before it flushed leaves its lease behind, where that matters", () =>
+    Effect.gen(function* () {
+      const { layout, locks } = yield* setUp
+      const late = yield* Writers.make(layout, locks, { flushesLate: true })
+      yield* Effect.scoped(Effect.flatMap(late.register, ({ storing }) => storing))
+      assert.strictEqual(readdirSync(layout.writers).length, 1)
+      assert.deepStrictEqual([yield* late.doubts, yield* late.live(removed)], [[], []])
+      assert.deepStrictEqual(readdirSync(layout.writers), [])
+      yield* Effect.scoped(
+        Effect.flatMap(late.register, ({ flushed, storing }) => Effect.andThen(storing, flushed))
+      )
       assert.deepStrictEqual(readdirSync(layout.writers), [])
     }).pipe(Effect.provide(platform))
   )

@@ -35,7 +35,7 @@ const begin = (layout: StoreLayout, sample: Sample, beginning: Beginning): void 
 
 const insertWith = (layout: StoreLayout, sample: Sample, hooks: Hooks) =>
   Effect.scoped(
-    Effect.flatMap(ChunkStore.make(layout, "file"), (store) => store.insert(sample)).pipe(
+    Effect.flatMap(ChunkStore.make(layout, { syncLevel: "file" }), (store) => store.insert(sample)).pipe(
       Effect.provide(hookedPlatform(hooks))
     )
   )
@@ -53,7 +53,7 @@ const assertSound = (layout: StoreLayout, sample: Sample, beginning: Beginning) 
         assert.deepStrictEqual(Buffer.from(data), Buffer.from(sample.data))
       }
     }
-    const store = yield* ChunkStore.make(layout, "file")
+    const store = yield* ChunkStore.make(layout, { syncLevel: "file" })
     yield* store.insert(sample)
     const wanted = { digest: sample.digest, sizeBytes: sample.data.length, crypt: sample.crypt }
     assert.strictEqual((yield* store.check(wanted)).state, "good")

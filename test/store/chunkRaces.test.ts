@@ -24,7 +24,7 @@ describe("ChunkStore inserts of the same digest", () => {
       Effect.gen(function* () {
         const samples = [chunkOf(softData(1)), chunkOf(softData(2)), chunkOf(softData(3), { crypt: key })]
         const layout = yield* newLayout(...samples.map(({ digest }) => digest))
-        const store = yield* ChunkStore.make(layout, "none")
+        const store = yield* ChunkStore.make(layout, { syncLevel: "none" })
         for (const sample of samples) {
           const results = yield* Effect.forEach(Array.from({ length: 40 }), () => store.insert(sample), {
             concurrency: "unbounded"
@@ -54,7 +54,7 @@ describe("ChunkStore inserts of the same digest", () => {
       const fresh = answers.map((answer) => Number(answer.split(" ")[0]))
       assert.strictEqual((fresh[0] ?? 0) + (fresh[1] ?? 0), count, answers.join())
       assert.strictEqual(files(layout.chunks).length, count)
-      const store = yield* ChunkStore.make(layout, "none")
+      const store = yield* ChunkStore.make(layout, { syncLevel: "none" })
       for (const { digest, data } of samples) {
         const verdict = yield* store.check({ digest, sizeBytes: data.length, crypt: undefined })
         assert.strictEqual(verdict.state, "good")
@@ -67,7 +67,7 @@ describe("ChunkStore inserts of the same digest", () => {
       const sample = chunkOf(softData(1))
       const layout = yield* newLayout()
       prepareFor(layout, sample.digest)
-      const store = yield* ChunkStore.make(layout, "none")
+      const store = yield* ChunkStore.make(layout, { syncLevel: "none" })
       const wanted = { digest: sample.digest, sizeBytes: 5000, crypt: undefined }
       yield* store.insertEncoded(sample.digest, Buffer.from("42ab3807be8370a1ffffffffffff", "hex"))
       const [named] = yield* Effect.all(

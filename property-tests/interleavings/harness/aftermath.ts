@@ -36,21 +36,18 @@ export interface Trial {
   readonly excuses?: Expectations["excuses"]
   readonly syncLevel?: ChunkStore.SyncLevel
   readonly loss?: Loss
-  /** Whether temporary files outside of the chunk folders count as left over too. Default false. */
-  readonly clearsAll?: boolean
 }
 
 const minuteMillis = 60_000
 const monthMillis = 30 * 86_400_000
 
 /** What later runs are to clear away: unfinished backups, temporary files. */
-const untidy = (disk: MemoryDisk, clearsAll: boolean): string | undefined => {
+const untidy = (disk: MemoryDisk): string | undefined => {
   const unfinished = viewStore(disk).snapshots.find(({ isFinished }) => !isFinished)
   if (unfinished !== undefined) return `${unfinished.path} was never finished and is still there`
   const visit = (path: string): string | undefined => {
     for (const [name, { kind }] of disk.list(path, 0)) {
-      if (name.includes(".tmp_") && (clearsAll || path.includes("/.chunks/")))
-        return `${path}/${name} is still there`
+      if (name.includes(".tmp_")) return `${path}/${name} is still there`
       const found = kind === "directory" ? visit(`${path}/${name}`) : undefined
       if (found !== undefined) return found
     }
@@ -98,7 +95,7 @@ export const aftermath = (trial: Trial) => (mutation: Mutation) => (): Scenario 
     const wrong = repeated ?? checkNow()
     if (wrong !== undefined) return wrong
     const tidied = failureOf("tidying up", next, tidyUp, startMillis + monthMillis)
-    return tidied ?? checkNow() ?? leftovers(viewStore(disk)) ?? untidy(disk, trial.clearsAll ?? false)
+    return tidied ?? checkNow() ?? leftovers(viewStore(disk)) ?? untidy(disk)
   }
 
   return {

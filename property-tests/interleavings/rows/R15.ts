@@ -15,8 +15,8 @@ import { prepare, timeBefore } from "../harness/World.ts"
 /** Leases that are given back as soon as they have said what the writer builds on. */
 export const shortLeases: Mutation = {
   around: (work) =>
-    Effect.provideService(work, Writers.Maker, (layout, locks) =>
-      Effect.map(Writers.make(layout, locks), (writers) =>
+    Effect.provideService(work, Writers.Maker, (layout, locks, options) =>
+      Effect.map(Writers.make(layout, locks, options), (writers) =>
         Writers.Writers.of({
           ...writers,
           register: Effect.gen(function* () {

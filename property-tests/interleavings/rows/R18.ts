@@ -85,7 +85,7 @@ const threaded =
       const point = (label: string, step: number) =>
         points(label, step) ? park(shortLabel(label)) : Effect.void
       const platform = MemoryPlatform.layer({ disk, point })
-      const opened = ChunkStore.make(layoutOf(basePath), "filesystem").pipe(
+      const opened = ChunkStore.make(layoutOf(basePath), { syncLevel: "filesystem" }).pipe(
         Effect.provide(Layer.provideMerge(threadedCodec, platform))
       )
       const chunks = (yield* Change)(yield* opened)

@@ -1,6 +1,7 @@
 /** R29Mutations: guards against death that are switched off: what is flushed, and in which order things come and go. */
 import * as Effect from "effect/Effect"
 import { fromErrno } from "../../../src/platform/Files.ts"
+import * as Writers from "../../../src/store/Writers.ts"
 import type { Mutation } from "../harness/Mutation.ts"
 
 /** Files whose paths end so are replaced without a flush. */
@@ -18,6 +19,23 @@ export const unflushedStore: Mutation = { datastore: (store) => ({ ...store, flu
 /** Names of new folders are not flushed. */
 export const unflushedFolders: Mutation = {
   files: (files) => ({ ...files, syncDirectory: () => Effect.void })
+}
+
+const withWriters = (
+  change: (writers: Writers.Writers["Service"]) => Writers.Writers["Service"]
+): Mutation => ({
+  around: (work) =>
+    Effect.provideService(work, Writers.Maker, (layout, locks, options) =>
+      Effect.map(Writers.make(layout, locks, options), change)
+    )
+})
+
+/** Nobody asks what a power loss may have torn. */
+export const withoutDoubts: Mutation = withWriters((writers) => ({ ...writers, doubts: Effect.succeed([]) }))
+
+/** Leases go with the power. */
+export const unflushedLeases: Mutation = {
+  around: (work) => Effect.provideService(work, Writers.Maker, (layout, locks) => Writers.make(layout, locks))
 }
 
 /** A chunk is written under its own name, in two parts, instead of being renamed when it is whole. */

@@ -65,7 +65,7 @@ const rate = (count: number, unit: string, seconds: number): string =>
 const toText = (summary: Gc.GcSummary): string => {
   const { plan, removeSeconds, status, sweep } = summary
   const { listing, marks } = plan
-  const temporaries = sweep === undefined ? listing.abandoned : sweep.removedTemporaries
+  const temporaries = (sweep ?? Gc.expectedOutcome(plan)).removedTemporaries
   const bad = status.removedBad + status.stillBad
   const removed = amount({ chunks: status.removedChunks, bytes: status.removedBytes })
   const scanned = listing.kept.chunks + listing.pending.chunks + listing.removable.chunks
