@@ -95,34 +95,37 @@ const findNow = ({ make, world = {} }: Case, { by, maxRuns, mutation }: Mutant):
 /** Looks for a mutant as its search says. */
 export const find = (of: Case, mutant: Mutant): Report => withoutStacks(() => findNow(of, mutant))
 
-export interface Proof {
-  /** They leave nothing out within their bounds. */
-  readonly exhaustive: ReadonlyArray<Report>
-  readonly random: ReadonlyArray<Report>
+/** One exploration of the product as it is. */
+export interface ProofPart {
+  readonly name: string
+  /** It leaves nothing out within its bounds. */
+  readonly isExhaustive: boolean
+  readonly explore: () => Report
 }
 
-/** Explores the product as it is; none of the reports may have a failure. */
-export const prove = (of: Case): Proof => withoutStacks(() => proveNow(of))
-
-const proveNow = (of: Case): Proof => {
+/** Explorations that must find nothing. */
+export const proofOf = (of: Case): ReadonlyArray<ProofPart> => {
   const { crashes, make, preemptions, world = {} } = of
   const moment = isFull ? "full" : "daily"
   const scenario = make(guarded)
   const all = { ...world, maxRuns: fullExhaustiveRuns }
-  const runs = of.dailySeededRuns === 0 ? 0 : Math.ceil((isFull ? fullSeededRuns : of.dailySeededRuns) / 2)
-  const exhaustive = [Explore.exhaustive(scenario, { ...all, preemptions: preemptions[moment] })]
+  const maxRuns = Math.ceil((isFull ? fullSeededRuns : of.dailySeededRuns) / 2)
+  const parts: Array<ProofPart> = []
+  const add = (name: string, isExhaustive: boolean, explore: () => Report) =>
+    parts.push({ name, isExhaustive, explore: () => withoutStacks(explore) })
+  add(`all schedules of ${preemptions[moment]} preemptions`, true, () =>
+    Explore.exhaustive(scenario, { ...all, preemptions: preemptions[moment] })
+  )
   if (crashes !== undefined) {
     const { kinds } = crashes
-    exhaustive.push(
-      Explore.crashes(scenario, { ...all, kinds, schedules: { preemptions: crashes.preemptions[moment] } })
+    const schedules = { preemptions: crashes.preemptions[moment] }
+    add(`${kinds.join(", ")} at every step`, true, () =>
+      Explore.crashes(scenario, { ...all, kinds, schedules })
     )
   }
-  const random =
-    runs === 0
-      ? []
-      : [
-          Explore.pct(scenario, { ...world, depth: 4, seed, maxRuns: runs }),
-          Explore.seeded(scenario, { ...world, seed, maxRuns: runs })
-        ]
-  return { exhaustive, random }
+  if (of.dailySeededRuns > 0) {
+    add("random priorities", false, () => Explore.pct(scenario, { ...world, depth: 4, seed, maxRuns }))
+    add("random choices", false, () => Explore.seeded(scenario, { ...world, seed, maxRuns }))
+  }
+  return parts
 }

@@ -53,7 +53,7 @@ const condemned = (isCollected: boolean): Case => ({
         if (chunks.get(digestOfText("base")) !== "good") world.fault = "the chunk was not stored anew"
       })
   }),
-  preemptions: { daily: isCollected ? 0 : 1, full: isCollected ? 2 : 3 },
+  preemptions: { daily: isCollected ? 0 : 1, full: 3 },
   dailySeededRuns: 100,
   mutants: isCollected ? [] : mutants
 })

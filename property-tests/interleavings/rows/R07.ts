@@ -59,7 +59,7 @@ const judgedTwice: Case = {
         world.process("gc")(collect())
       )
   }),
-  preemptions: { daily: 0, full: 2 },
+  preemptions: { daily: 0, full: 3 },
   dailySeededRuns: 300,
   mutants: [
     {

@@ -1,0 +1,50 @@
+/**
+ * Explores every row of the race ledger in its whole range: all schedules of three preemptions, deaths at every step,
+ * and 200,000 random schedules a scenario. That takes hours; each exploration prints one line of a Markdown table when
+ * it is done, so that it can be stopped and go on elsewhere. Ends with an error when anything is found.
+ *
+ * `npm run explore -- [R1 R7 ...] [--kind exhaustive|random] [--max-seconds N] [--seed N]`
+ */
+import { parseArgs } from "node:util"
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    kind: { type: "string" },
+    seed: { type: "string", default: "1" },
+    "max-seconds": { type: "string", default: "1000000" }
+  }
+})
+process.env["GRANARY_EXPLORE"] = "full"
+process.env["GRANARY_SEED"] = values.seed
+const { Explore } = await import("../src/testing.ts")
+const { proofOf } = await import("../property-tests/interleavings/harness/Row.ts")
+const { rows } = await import("../property-tests/interleavings/registry.ts")
+
+const line = (cells: ReadonlyArray<string | number>): void =>
+  void process.stdout.write(`| ${cells.join(" | ")} |\n`)
+
+const startMillis = performance.now()
+const isOver = (): boolean => performance.now() - startMillis > Number(values["max-seconds"]) * 1000
+
+let failures = 0
+line(["row", "scenario", "explored", "runs", "all of them", "distinct states", "longest", "seconds", "found"])
+line(Array.from({ length: 9 }, () => "---"))
+for (const { cases, id } of rows.filter((row) => positionals.length === 0 || positionals.includes(row.id))) {
+  for (const one of cases) {
+    for (const { explore, isExhaustive, name } of proofOf(one)) {
+      if (values.kind !== undefined && isExhaustive !== (values.kind === "exhaustive")) continue
+      if (isOver()) break
+      const report = explore()
+      const isComplete = isExhaustive ? (report.complete ? "yes" : "no") : ""
+      const found =
+        report.failure === undefined ? "nothing" : `${report.failure.kind}: ${report.failure.message}`
+      const { depth, distinctStates, runs, seconds } = report
+      line([id, one.name, name, runs, isComplete, distinctStates, depth, Math.round(seconds), found])
+      if (report.failure === undefined && isComplete !== "no") continue
+      failures += 1
+      process.stderr.write(`${Explore.render(report)}\n`)
+    }
+  }
+}
+process.exitCode = failures > 0 ? 1 : 0
