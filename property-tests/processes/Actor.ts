@@ -103,6 +103,18 @@ const innocentHints: ReadonlySet<string> = new Set([
   hintOf("NoSuchSnapshot")
 ])
 
+interface Outcome {
+  readonly removed: boolean
+  readonly error?: string
+}
+
+/** A group of which some snapshots were in use: `forget` lists why each of them stayed. */
+const hasKeptWhatIsUsed = ({ actor, standardOutput }: Ended): boolean =>
+  actor.kind === "forget" &&
+  (JSON.parse(standardOutput || "[]") as ReadonlyArray<Outcome>).every(
+    ({ error, removed }) => removed || error?.includes("another operation is working on it") === true
+  )
+
 /** What became of it, in one word; undefined when it broke a promise. */
 export const verdictOf = (ended: Ended): "done" | "warned" | "refused" | "killed" | undefined => {
   if (ended.wasKilled) return "killed"
@@ -110,7 +122,10 @@ export const verdictOf = (ended: Ended): "done" | "warned" | "refused" | "killed
   if (ended.code === 0) return "done"
   if (ended.code === 3) return "warned"
   const error = toldError(ended)
-  const isInnocent = error?.tag === "StoreError" && innocentHints.has(error.hint)
+  const isInnocent =
+    error?.tag === "CommandFailed"
+      ? hasKeptWhatIsUsed(ended)
+      : error?.tag === "StoreError" && innocentHints.has(error.hint)
   return ended.code === 1 && isInnocent ? "refused" : undefined
 }
 

@@ -250,6 +250,8 @@ describe("damage", () => {
         assert.include(error.message, indexPath(layout, second))
         assertStored(layout, "one", "two", "loose")
         assert.deepStrictEqual(yield* GcStatus.read(layout), GcStatus.empty)
+        yield* collect({}, { refusesDamagedIndexes: false })
+        assertGone(layout, "one")
       }).pipe(inStore(layout))
     }).pipe(Effect.provide(platform))
   )
