@@ -13,19 +13,29 @@
  * without additional data.
  */
 import {
+  type Cipheriv,
   createCipheriv,
   createDecipheriv,
   createHash,
   createHmac,
+  type Decipheriv,
   pbkdf2Sync,
   randomBytes
 } from "node:crypto"
 import * as Digest from "../model/Digest.ts"
+import { releaseMemory } from "./releaseMemory.ts"
 
 export interface Encrypted {
   readonly iv: Uint8Array
   readonly tag: Uint8Array
   readonly ciphertext: Uint8Array
+}
+
+export interface EncryptOptions {
+  /** An initialisation vector must never be used twice; it is given only where known output is wanted. */
+  readonly iv?: Uint8Array
+  /** Where the ciphertext goes; as long as the data at least. */
+  readonly room?: Uint8Array
 }
 
 export interface CryptConfig {
@@ -41,10 +51,12 @@ export interface CryptConfig {
   readonly chunkDigest: (data: Uint8Array) => Digest.Digest
   /** HMAC-SHA256 of the data under the id key. */
   readonly authTag: (data: Uint8Array | string) => Uint8Array
-  /** An initialisation vector must never be used twice; it is given only where known output is wanted. */
-  readonly encrypt: (data: Uint8Array, iv?: Uint8Array) => Encrypted
-  /** The plain data, or undefined when the tag does not fit: other key or changed bytes. */
-  readonly decrypt: (encrypted: Encrypted) => Uint8Array | undefined
+  readonly encrypt: (data: Uint8Array, options?: EncryptOptions) => Encrypted
+  /**
+   * The plain data, or undefined when the tag does not fit: other key or changed bytes. It goes into `room`, which may
+   * be the memory of the ciphertext; what fails leaves nothing of use there.
+   */
+  readonly decrypt: (encrypted: Encrypted, room?: Uint8Array) => Uint8Array | undefined
 }
 
 export const keySizeBytes = 32
@@ -59,23 +71,37 @@ const idKeyIterations = 10
 
 const fingerprintPrefix = createHash("sha256").update("Proxmox Backup Encryption Key Fingerprint").digest()
 
+/** Large enough to be freed at once. */
+const pieceBytes = 1024 * 1024
+
+/** Through the cipher into `room`, piece by piece; without room into memory of its own. */
+const pass = (cipher: Cipheriv | Decipheriv, data: Uint8Array, room: Uint8Array | undefined): Uint8Array => {
+  if (room === undefined) return cipher.update(data)
+  for (let from = 0; from < data.length; from += pieceBytes) {
+    const piece = cipher.update(data.subarray(from, from + pieceBytes))
+    room.set(piece, from)
+    releaseMemory(piece, room)
+  }
+  return room.subarray(0, data.length)
+}
+
 /**
  * Encrypts with any 32-byte key; `CryptConfig` uses its data key, key files the one derived from a
  * passphrase.
  */
-export const seal = (key: Uint8Array, data: Uint8Array, iv: Uint8Array): Encrypted => {
+export const seal = (key: Uint8Array, data: Uint8Array, iv: Uint8Array, room?: Uint8Array): Encrypted => {
   const cipher = createCipheriv(algorithm, key, iv, { authTagLength: tagSizeBytes })
-  const ciphertext = cipher.update(data)
+  const ciphertext = pass(cipher, data, room)
   // GCM is a stream mode: `final` adds nothing, it only makes the tag.
   cipher.final()
   return { iv, tag: cipher.getAuthTag(), ciphertext }
 }
 
-/** The opposite of `seal`; undefined when the tag does not fit. */
-export const unseal = (key: Uint8Array, encrypted: Encrypted): Uint8Array | undefined => {
+/** The opposite of `seal`; undefined when the tag does not fit. The room may be the memory of the ciphertext. */
+export const unseal = (key: Uint8Array, encrypted: Encrypted, room?: Uint8Array): Uint8Array | undefined => {
   const decipher = createDecipheriv(algorithm, key, encrypted.iv, { authTagLength: tagSizeBytes })
   decipher.setAuthTag(encrypted.tag)
-  const data = decipher.update(encrypted.ciphertext)
+  const data = pass(decipher, encrypted.ciphertext, room)
   try {
     decipher.final()
     return data
@@ -100,7 +126,7 @@ export const fromKey = (raw: Uint8Array): CryptConfig => {
     fingerprintText: fingerprintToText(fingerprint),
     chunkDigest: (data) => Digest.fromBytes(createHash("sha256").update(data).update(idKey).digest()),
     authTag: (data) => createHmac("sha256", idKey).update(data).digest(),
-    encrypt: (data, iv = randomBytes(ivSizeBytes)) => seal(encKey, data, iv),
-    decrypt: (encrypted) => unseal(encKey, encrypted)
+    encrypt: (data, { iv = randomBytes(ivSizeBytes), room } = {}) => seal(encKey, data, iv, room),
+    decrypt: (encrypted, room) => unseal(encKey, encrypted, room)
   }
 }

@@ -63,6 +63,8 @@ export interface EncodeOptions {
   readonly crypt?: CryptConfig
   /** zstd level; 1 as in the reference when absent. */
   readonly level?: number
+  /** Where ciphertext goes; as long as the data at least. Memory of its own when absent. */
+  readonly room?: Uint8Array
 }
 
 export interface BlobParts {
@@ -119,7 +121,10 @@ export const encodeParts = (data: Uint8Array, options: EncodeOptions): BlobParts
     return { header: makeHeader(kind, payload), body: payload, kind }
   }
   const kind = frame === undefined ? "encrypted" : "encrypted-zstd"
-  const { iv, tag, ciphertext } = options.crypt.encrypt(payload)
+  const { iv, tag, ciphertext } = options.crypt.encrypt(
+    payload,
+    options.room === undefined ? {} : { room: options.room }
+  )
   if (frame !== undefined) releaseMemory(frame, data)
   const header = makeHeader(kind, ciphertext)
   header.set(iv, plainHeaderSizeBytes)
@@ -192,16 +197,19 @@ export interface DecodeOptions {
   readonly maxSizeBytes?: number
   /** Only for blobs whose checksum was verified before; true when absent. */
   readonly verifyCrc?: boolean
+  /** Whether the blob's memory may be overwritten; false when absent. */
+  readonly overwrites?: boolean
 }
 
-const decrypt = (header: Header, crypt: CryptConfig | undefined): Uint8Array => {
+const decrypt = (header: Header, { crypt, overwrites = false }: DecodeOptions): Uint8Array => {
   if (crypt === undefined)
     return fail(format, 0, "an unencrypted blob, or the key", "an encrypted blob and no key")
-  const data = crypt.decrypt({ iv: header.iv, tag: header.tag, ciphertext: header.body })
+  const encrypted = { iv: header.iv, tag: header.tag, ciphertext: header.body }
+  const data = crypt.decrypt(encrypted, overwrites ? header.body : undefined)
   return data ?? fail(format, 28, "data encrypted with this key", "a tag that does not fit")
 }
 
-/** The data of a blob. For the plain kind it is a view of the blob, not a copy. */
+/** The data of a blob. For the plain kind (or any that `overwrites`) it is a view of the blob, not a copy. */
 export const decode = (blob: Uint8Array, options: DecodeOptions = {}): Uint8Array => {
   const header = readHeader(blob)
   const maxSizeBytes = options.maxSizeBytes ?? dataSizeMaxBytes
@@ -210,7 +218,7 @@ export const decode = (blob: Uint8Array, options: DecodeOptions = {}): Uint8Arra
   if (!isCompressed(header.kind) && header.body.length > maxSizeBytes) {
     fail(format, payloadStart, `at most ${maxSizeBytes} bytes of data`, `${header.body.length} bytes`)
   }
-  const payload = isEncrypted(header.kind) ? decrypt(header, options.crypt) : header.body
+  const payload = isEncrypted(header.kind) ? decrypt(header, options) : header.body
   if (!isCompressed(header.kind)) return payload
   const data = ZstdFrame.decompress(format, payload, maxSizeBytes, payloadStart)
   releaseMemory(payload, blob)

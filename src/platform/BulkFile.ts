@@ -38,6 +38,10 @@ const alignedBuffer = (sizeBytes: number): Uint8Array => {
   return buffer
 }
 
+/** The part of the thread's buffer from where a body behind such a header is written without being copied. */
+export const room = (headerBytes: number, bodyBytes: number): Uint8Array =>
+  alignedBuffer(headerBytes + bodyBytes).subarray(headerBytes, headerBytes + bodyBytes)
+
 /** Opens the file behind `fd` once more, for direct writing; undefined where that cannot be. */
 export const reopenDirect = (fd: number): number | undefined => {
   if (directFlag === 0 || webAssembly === undefined) return undefined

@@ -66,12 +66,16 @@ export const kindOf = (bytes: Uint8Array): DataBlob.BlobKind | undefined => {
 }
 
 /** Decodes a chunk file and proves it; everything wrong with it comes back as a value. */
-export const decodeChunk = (blob: Uint8Array, expected: ExpectedChunk): Uint8Array | Unusable => {
+export const decodeChunk = (
+  blob: Uint8Array,
+  expected: ExpectedChunk,
+  overwrites = false
+): Uint8Array | Unusable => {
   try {
     const encrypted = DataBlob.isEncrypted(DataBlob.peekKind(blob))
     if (encrypted && expected.crypt === undefined) return { reason: "KeyNeeded", detail: "it is encrypted" }
     DataBlob.verifyCrc(blob)
-    return decodeProven(blob, expected, encrypted)
+    return decodeProven(blob, expected, { encrypted, overwrites })
   } catch (error) {
     if (error instanceof FormatError) return { reason: "Corrupt", detail: error.message }
     throw error
@@ -82,11 +86,12 @@ export const decodeChunk = (blob: Uint8Array, expected: ExpectedChunk): Uint8Arr
 const decodeProven = (
   blob: Uint8Array,
   expected: ExpectedChunk,
-  encrypted: boolean
+  { encrypted, overwrites }: { readonly encrypted: boolean; readonly overwrites: boolean }
 ): Uint8Array | Unusable => {
   let data: Uint8Array
   try {
-    data = DataBlob.decode(blob, { ...(expected.crypt ? { crypt: expected.crypt } : {}), verifyCrc: false })
+    const crypt = expected.crypt ? { crypt: expected.crypt } : {}
+    data = DataBlob.decode(blob, { ...crypt, verifyCrc: false, overwrites })
   } catch (error) {
     if (encrypted && error instanceof FormatError) {
       return { reason: "KeyNeeded", detail: "the given key is not the one it was encrypted with" }
@@ -101,19 +106,20 @@ const decodeProven = (
  * Judges a chunk file. Encrypted chunks are judged by their CRC alone when their key is not at hand: a wrong key must
  * never condemn a good chunk.
  */
-export const checkBlob = (blob: Uint8Array, expected: ExpectedChunk): Verdict => {
-  const outcome = decodeChunk(blob, expected)
-  if (!(outcome instanceof Uint8Array)) {
-    return outcome.reason === "Corrupt" ? { state: "corrupt", detail: outcome.detail } : checkSealed(blob)
-  }
-  releaseMemory(outcome, blob)
-  return { state: "good", kind: DataBlob.peekKind(blob), encodedSizeBytes: blob.length, isProven: true }
-}
-
-const checkSealed = (blob: Uint8Array): Verdict => {
+export const checkBlob = (blob: Uint8Array, expected: ExpectedChunk, overwrites = false): Verdict => {
   try {
+    const kind = DataBlob.peekKind(blob)
+    const encrypted = DataBlob.isEncrypted(kind)
+    const found = { state: "good", kind, encodedSizeBytes: blob.length } as const
     DataBlob.verifyCrc(blob)
-    return { state: "good", kind: DataBlob.peekKind(blob), encodedSizeBytes: blob.length, isProven: false }
+    if (encrypted && expected.crypt === undefined) return { ...found, isProven: false }
+    const outcome = decodeProven(blob, expected, { encrypted, overwrites })
+    if (outcome instanceof Uint8Array) {
+      releaseMemory(outcome, blob)
+      return { ...found, isProven: true }
+    }
+    const { detail, reason } = outcome
+    return reason === "Corrupt" ? { state: "corrupt", detail } : { ...found, isProven: false }
   } catch (error) {
     if (error instanceof FormatError) return { state: "corrupt", detail: error.message }
     throw error

@@ -26,14 +26,15 @@ export const stageChunk = (request: {
   readonly hasMargins?: boolean
 }): Staged => {
   const { data, temporaryPath, compress, crypt, sync } = request
-  const { header, body, kind } = DataBlob.encodeParts(data, { compress, ...(crypt ? { crypt } : {}) })
-  // Only a plain body is the data itself, with the margins around it.
-  BulkFile.write(temporaryPath, header, body, {
-    sync,
-    hasMargins: request.hasMargins === true && body === data
-  })
+  // Ciphertext is made where it is written from.
+  const room = crypt === undefined ? undefined : BulkFile.room(DataBlob.headerSize("encrypted"), data.length)
+  const sealing = crypt === undefined || room === undefined ? {} : { crypt, room }
+  const { header, body, kind } = DataBlob.encodeParts(data, { compress, ...sealing })
+  // A plain body is the data itself, with the margins around it.
+  const hasMargins = body === data ? request.hasMargins === true : body.buffer === room?.buffer
+  BulkFile.write(temporaryPath, header, body, { sync, hasMargins })
   const encodedSizeBytes = header.length + body.length
-  releaseMemory(body, data)
+  if (room === undefined) releaseMemory(body, data)
   return { encodedSizeBytes, kind }
 }
 
@@ -55,7 +56,7 @@ export const loadChunk = (
 ): Loaded => {
   const { target } = request
   const blob = readWhole(request.path)
-  const outcome = decodeChunk(blob, request)
+  const outcome = decodeChunk(blob, request, true)
   if (!(outcome instanceof Uint8Array)) return { unusable: outcome }
   if (target === undefined) return { data: new Uint8Array(outcome) }
   const { length } = outcome
@@ -70,7 +71,7 @@ export const loadChunk = (
 
 export const checkChunk = (request: ExpectedChunk & { readonly path: string }): Verdict => {
   try {
-    return checkBlob(readWhole(request.path), request)
+    return checkBlob(readWhole(request.path), request, true)
   } catch (error) {
     const failure = error instanceof FilesError ? error : fromErrno("read", request.path, error)
     if (failure.reason === "NotFound") return { state: "missing" }

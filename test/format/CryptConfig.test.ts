@@ -31,6 +31,27 @@ describe("the key of 32 nines", () => {
     assert.isUndefined(CryptConfig.fromKey(new Uint8Array(32)).decrypt(encrypted))
   })
 
+  it.each([0, 1, 1_048_576, 3_500_000])(
+    "%i bytes go piece by piece into memory that is given",
+    (sizeBytes) => {
+      const data = Buffer.alloc(sizeBytes, "some data, repeated ")
+      const iv = Buffer.alloc(16, 1)
+      const expected = crypt.encrypt(data, { iv })
+      const memory = new Uint8Array(sizeBytes + 10)
+      const encrypted = crypt.encrypt(data, { iv, room: memory.subarray(5) })
+      assert.strictEqual(encrypted.ciphertext.buffer, memory.buffer)
+      assert.isTrue(Buffer.from(encrypted.ciphertext).equals(expected.ciphertext))
+      assert.isTrue(Buffer.from(encrypted.tag).equals(expected.tag))
+      // Over the ciphertext itself.
+      const decrypted = crypt.decrypt(encrypted, encrypted.ciphertext)
+      assert.strictEqual(decrypted?.buffer, memory.buffer)
+      assert.isTrue(data.equals(decrypted ?? new Uint8Array(0)))
+      assert.isTrue([...memory.subarray(0, 5), ...memory.subarray(-5)].every((byte) => byte === 0))
+      memory[5] = (memory[5] ?? 0) ^ 1
+      if (sizeBytes > 0) assert.isUndefined(crypt.decrypt(encrypted, encrypted.ciphertext))
+    }
+  )
+
   it("keeps its own copy of the raw key, and takes 32 bytes only", () => {
     const raw = new Uint8Array(32).fill(9)
     const copied = CryptConfig.fromKey(raw)

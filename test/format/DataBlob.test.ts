@@ -96,7 +96,7 @@ describeGolden("blobs", (golden) => {
 
     it(`encrypts ${input} byte for byte under the same initialisation vector`, () => {
       const blob = golden.read(`${input}.encrypted.blob`)
-      const encrypted = fixedKey.encrypt(golden.read(`${input}.bin`), blob.subarray(12, 28))
+      const encrypted = fixedKey.encrypt(golden.read(`${input}.bin`), { iv: blob.subarray(12, 28) })
       assert.strictEqual(hex(encrypted.tag), hex(blob.subarray(28, 44)))
       assert.strictEqual(hex(encrypted.ciphertext), hex(blob.subarray(44)))
     })
