@@ -6,6 +6,11 @@
 /** Smaller buffers may share their memory with others, and are not worth it. */
 const worthwhileBytes = 1024 * 1024
 
+/** Frees what `bytes` stands on and nothing else does. Nobody may use `bytes` afterwards. */
+export const releaseOwnMemory = ({ buffer }: Uint8Array): void => {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
 /** Frees what `bytes` stands on, unless it is the memory of `kept`. Nobody may use `bytes` afterwards. */
 export const releaseMemory = (bytes: Uint8Array, kept: Uint8Array): void => {
   const { buffer } = bytes
