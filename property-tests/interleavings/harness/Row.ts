@@ -95,37 +95,49 @@ const findNow = ({ make, world = {} }: Case, { by, maxRuns, mutation }: Mutant):
 /** Looks for a mutant as its search says. */
 export const find = (of: Case, mutant: Mutant): Report => withoutStacks(() => findNow(of, mutant))
 
-/** One exploration of the product as it is. */
-export interface ProofPart {
+/** One exploration of the product as it is, which must find nothing. */
+export interface Proof {
   readonly name: string
   /** It leaves nothing out within its bounds. */
   readonly isExhaustive: boolean
-  readonly explore: () => Report
+  readonly report: Report
 }
 
-/** Explorations that must find nothing. */
-export const proofOf = (of: Case): ReadonlyArray<ProofPart> => {
+/** Few enough to play every one, without a bound. */
+const allSchedulesMax = 20_000
+
+const proveBounded = function* (of: Case): Iterable<Proof> {
   const { crashes, make, preemptions, world = {} } = of
   const moment = isFull ? "full" : "daily"
   const scenario = make(guarded)
   const all = { ...world, maxRuns: fullExhaustiveRuns }
   const maxRuns = Math.ceil((isFull ? fullSeededRuns : of.dailySeededRuns) / 2)
-  const parts: Array<ProofPart> = []
-  const add = (name: string, isExhaustive: boolean, explore: () => Report) =>
-    parts.push({ name, isExhaustive, explore: () => withoutStacks(explore) })
-  add(`all schedules of ${preemptions[moment]} preemptions`, true, () =>
-    Explore.exhaustive(scenario, { ...all, preemptions: preemptions[moment] })
-  )
+  yield {
+    name: `all schedules of ${preemptions[moment]} preemptions`,
+    isExhaustive: true,
+    report: withoutStacks(() => Explore.exhaustive(scenario, { ...all, preemptions: preemptions[moment] }))
+  }
   if (crashes !== undefined) {
     const { kinds } = crashes
     const schedules = { preemptions: crashes.preemptions[moment] }
-    add(`${kinds.join(", ")} at every step`, true, () =>
-      Explore.crashes(scenario, { ...all, kinds, schedules })
-    )
+    const report = withoutStacks(() => Explore.crashes(scenario, { ...all, kinds, schedules }))
+    yield { name: `${kinds.join(", ")} at every step`, isExhaustive: true, report }
   }
-  if (of.dailySeededRuns > 0) {
-    add("random priorities", false, () => Explore.pct(scenario, { ...world, depth: 4, seed, maxRuns }))
-    add("random choices", false, () => Explore.seeded(scenario, { ...world, seed, maxRuns }))
+  if (of.dailySeededRuns === 0) return
+  const byPriorities = withoutStacks(() => Explore.pct(scenario, { ...world, depth: 4, seed, maxRuns }))
+  yield { name: "random priorities", isExhaustive: false, report: byPriorities }
+  const byChoices = withoutStacks(() => Explore.seeded(scenario, { ...world, seed, maxRuns }))
+  yield { name: "random choices", isExhaustive: false, report: byChoices }
+}
+
+/** In the full range a scenario that has few schedules is played in all of them, and chance could add nothing. */
+export const prove = function* (of: Case): Iterable<Proof> {
+  if (isFull && of.crashes === undefined) {
+    const options = { ...of.world, maxRuns: allSchedulesMax }
+    const report = withoutStacks(() => Explore.exhaustive(of.make(guarded), options))
+    if (report.complete || report.failure !== undefined) {
+      return yield { name: "all schedules there are", isExhaustive: true, report }
+    }
   }
-  return parts
+  yield* proveBounded(of)
 }

@@ -1,7 +1,7 @@
 /** The tests of one row of the ledger: nothing is found with the guards on, and every mutant is found. */
 import { assert, describe, it } from "@effect/vitest"
 import { Explore } from "../../../src/testing.ts"
-import { find, isFull, proofOf, type Row } from "./Row.ts"
+import { find, isFull, prove, type Row } from "./Row.ts"
 
 const dayMillis = 86_400_000
 
@@ -11,8 +11,7 @@ export const testRow = ({ cases, id, title }: Row): void => {
       it(
         `${one.name}: nothing is found`,
         () => {
-          for (const { explore, isExhaustive } of proofOf(one)) {
-            const report = explore()
+          for (const { isExhaustive, report } of prove(one)) {
             Explore.assertHolds(report)
             if (isExhaustive) assert.isTrue(report.complete, Explore.render(report))
           }
