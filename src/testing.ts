@@ -12,6 +12,7 @@ export type { CrashesOptions, ExhaustiveOptions, ExploreOptions } from "./testin
 export type { MakeScenario, PctOptions, SeededOptions } from "./testing/Explore.ts"
 export { type Chooser, fromPriorities, fromSchedule, fromSeed } from "./testing/Choosers.ts"
 export type { PriorityOptions, RandomFaults } from "./testing/Choosers.ts"
+export type { Touch } from "./testing/Footprint.ts"
 export { instrument, instrumentLayer, type InstrumentOptions } from "./testing/Instrument.ts"
 export { type FailureKind, judge, type Judgement, outcomeText } from "./testing/Judge.ts"
 export { MemoryBucket } from "./testing/MemoryBucket.ts"

@@ -5,18 +5,23 @@
  * Option 0 always means "as before": the actor that ran last goes on, or nothing unusual happens. So the empty list is
  * the sequential run, and small lists are runs with few switches.
  */
+import type { Footprint } from "./Footprint.ts"
 import type { Fault, FaultAt, Parked, Schedule } from "./Simulation.ts"
 
 export interface Chooser {
   /**
    * Which of the parked fibers goes on. The array is the world's own and changes afterwards. `continues`: option 0 is
-   * of the actor that ran last, so any other one is a preemption.
+   * of the actor that ran last, so any other one is a preemption. -1 ends the run: what could follow is known.
    */
   readonly pick: (options: ReadonlyArray<Parked>, step: number, continues: boolean) => number
   /** A value that the program asked for. */
   readonly value: (label: string, count: number) => number
   /** What befalls the picked fiber at this step. */
   readonly fault?: (step: number, at: Parked) => Fault
+  /** Whether it is asked where there is one option only. Default false. */
+  readonly asksAlways?: boolean
+  /** Told after each step what it touched. */
+  readonly took?: (footprint: Footprint) => void
 }
 
 /** Whether a fault means anything there; one that does not is left out. */

@@ -7,6 +7,7 @@
 import { monotonicMillis } from "../platform/Monotonic.ts"
 import { type Chooser, fromSchedule } from "./Choosers.ts"
 import { judge, type Judgement } from "./Judge.ts"
+import { everyOrder as everyOrderThere } from "./Reduction.ts"
 import type { Failure, Report } from "./Report.ts"
 import {
   type Run,
@@ -160,6 +161,17 @@ export const exhaustive = <A, E>(
   options: ExhaustiveOptions<A, E> = {}
 ): Report<A, E> =>
   atOnce(explore(make, Strategies.exhaustive(options), maxRunsOf(options, maxRunsWithEnd), options), options)
+
+/**
+ * Every order of steps that makes a difference, without a bound: of runs that differ only in the order of steps that
+ * have nothing to do with each other, one. What a step touches is told by `Simulation.touches`; where nothing is told
+ * this is `exhaustive`. Faults are not put in.
+ */
+export const everyOrder = <A, E>(
+  make: MakeScenario<A, E>,
+  options: ExploreOptions<A, E> = {}
+): Report<A, E> =>
+  atOnce(explore(make, everyOrderThere(), maxRunsOf(options, maxRunsWithEnd), options), options)
 
 /** Schedules as they are, and then with a crash (or another fault) at every single step of each. */
 export const crashes = <A, E>(make: MakeScenario<A, E>, options: CrashesOptions<A, E> = {}): Report<A, E> =>

@@ -45,6 +45,8 @@ export const outcomeText = (outcome: Outcome): string => {
       return "it takes too many steps, perhaps for ever"
     case "Violated":
       return outcome.message
+    case "Pruned":
+      return "what could follow had been seen"
   }
 }
 
@@ -66,6 +68,8 @@ const judgeOutcome = (outcome: Outcome, faulty: boolean): Judgement | undefined 
       return { kind: outcome._tag, message: outcomeText(outcome) }
     case "Violated":
       return { kind: "Violated", message: outcome.message }
+    case "Pruned":
+      return undefined
   }
 }
 
@@ -79,6 +83,7 @@ export const judge = <A, E>(
   const allowed: ReadonlyArray<FailureKind> = scenario.allow ?? []
   if (own !== undefined && !allowed.includes(own.kind)) return own
   const { check } = scenario
-  const message = check === undefined ? undefined : complaintOf(() => check(outcome))
+  const message =
+    check === undefined || outcome._tag === "Pruned" ? undefined : complaintOf(() => check(outcome))
   return message === undefined ? undefined : { kind: "Check", message }
 }

@@ -31,6 +31,8 @@ export type Outcome<A = unknown, E = unknown> =
   | { readonly _tag: "StepLimit" }
   /** The invariant did not hold after the last step. */
   | { readonly _tag: "Violated"; readonly message: string }
+  /** The exploration has seen all that could follow. */
+  | { readonly _tag: "Pruned" }
 
 /** Nothing, or true: it holds. False, or a text that says what is wrong: it does not; neither does what throws. */
 export type Verdict = boolean | string | void
@@ -115,6 +117,7 @@ class Session<A, E> {
   advance(): Outcome<A, E> | "waits" | undefined {
     const { world, scenario, visited } = this
     if (!world.fibers.drain()) return { _tag: "StepLimit" }
+    world.settle()
     if (scenario.invariant !== undefined) {
       const message = complaintOf(scenario.invariant)
       if (message !== undefined) return { _tag: "Violated", message }
@@ -129,6 +132,8 @@ class Session<A, E> {
         return { _tag: "Deadlock", waiting: world.waiting }
       case "limit":
         return { _tag: "StepLimit" }
+      case "pruned":
+        return { _tag: "Pruned" }
       case "crashed":
         this.crashed(end.at)
         return undefined

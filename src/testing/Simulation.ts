@@ -9,6 +9,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
+import type { Touch } from "./Footprint.ts"
 
 /**
  * What can befall a fiber that is about to go on:
@@ -87,6 +88,11 @@ export class Simulation extends Context.Service<
     ) => <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<Option.Option<A>, E, R>
     /** Kills a process now; one that is not running stays as it is. */
     readonly kill: (process: string) => Effect.Effect<void>
+    /**
+     * Says what the step that runs now reads or writes of what other processes see, for `Explore.everyOrder`. A step
+     * that never says anything touches everything; nothing is a thing to say, too.
+     */
+    readonly touches: (touches: Iterable<Touch>) => void
     /** Called at once whenever something died: gives back what the dead held in the world outside. */
     readonly onCrash: (hook: (crash: Crash) => void) => Effect.Effect<void>
   }

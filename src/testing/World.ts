@@ -20,6 +20,7 @@ import {
   makeProcess,
   type Process
 } from "./FiberScheduler.ts"
+import { Recorder } from "./Footprint.ts"
 import { History } from "./History.ts"
 import { type Crash, type Fault, type Parked, Simulation, type Step } from "./Simulation.ts"
 import { VirtualClock } from "./VirtualClock.ts"
@@ -56,6 +57,7 @@ interface Strand {
 export type Advance =
   | { readonly kind: "stuck" }
   | { readonly kind: "limit" }
+  | { readonly kind: "pruned" }
   | { readonly kind: "crashed"; readonly at: Parked }
 
 const placeOf = ({ actor, process, label, canFail, strand }: Parked): Parked => ({
@@ -83,6 +85,7 @@ export class World {
   private readonly strands = new Map<number, Strand>()
   private readonly processes = new Set<Process>()
   private readonly crashHooks: Array<(crash: Crash) => void> = []
+  private readonly recorder = new Recorder()
   private lastActor = "main"
   private lastStrand = 0
 
@@ -94,7 +97,10 @@ export class World {
     this.timeIsChoice = time === "choice"
     this.maxSteps = maxSteps
     this.clock = new VirtualClock(startMillis ?? startMillisDefault, (sleep) =>
-      Effect.withFiber((fiber) => sleep(fiber.getRef(Identity)))
+      Effect.withFiber((fiber) => {
+        this.recorder.setTimer()
+        return sleep(fiber.getRef(Identity))
+      })
     )
   }
 
@@ -253,6 +259,7 @@ export class World {
       Effect.sync(() => {
         for (const process of this.processes) if (process.name === name) this.killProcess(process)
       }),
+    touches: (touches) => this.recorder.add(touches),
     onCrash: (hook) => Effect.sync(() => this.onCrash(hook))
   })
 
@@ -336,6 +343,11 @@ export class World {
     gone: false
   }
 
+  /** To be called when the step has come to rest. */
+  settle(): void {
+    if (this.steps.length > 0) this.chooser.took?.(this.recorder.footprint)
+  }
+
   /** One decision; undefined when the run goes on. */
   step(): Advance | undefined {
     if (this.steps.length >= this.maxSteps) return { kind: "limit" }
@@ -344,7 +356,9 @@ export class World {
     const { options } = this
     if (options.length === 0) options.push(this.tick)
     const count = options.length
-    const chosen = count === 1 ? 0 : this.chooser.pick(options, this.steps.length, continues)
+    const asks = count > 1 || this.chooser.asksAlways === true
+    const chosen = asks ? this.chooser.pick(options, this.steps.length, continues) : 0
+    if (chosen === -1) return { kind: "pruned" }
     const entry = options[chosen]
     if (entry === undefined) throw new RangeError(`a chooser picked ${chosen} of ${count} options`)
     const wanted = this.chooser.fault?.(this.steps.length, entry) ?? "none"
@@ -360,6 +374,7 @@ export class World {
 
   private perform(entry: Entry, chosen: number, count: number, fault: Fault): Advance | undefined {
     const isTick = entry === this.tick
+    this.recorder.begin(entry.process)
     if (isTick && fault === "none") entry.resume(false)
     this.record(isTick ? "tick" : "point", entry, chosen, count, fault)
     if (fault === "crash") {

@@ -5,6 +5,7 @@
  * Each text is one chunk. A backup takes what it knows from the group's snapshot before for stored and does not touch
  * it, as every backup does.
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as BackupSession from "../backup/BackupSession.ts"
@@ -20,6 +21,9 @@ import * as Snapshot from "../model/Snapshot.ts"
 import { digestOf } from "../platform/chunkContent.ts"
 import { Files } from "../platform/Files.ts"
 import type { StoreUnderTest, StoreWork } from "./StoreUnderTest.ts"
+
+/** Something that a store must keep and does not have, or should not have and keeps. */
+class Lost extends Data.TaggedError("Lost")<{ readonly message: string }> {}
 
 const owner = AuthId.parse("root@pam")
 const archive = ArchiveName.fromFile("texts.didx")
@@ -101,7 +105,7 @@ const readSnapshot = (snapshot: Snapshot.Snapshot) =>
     for (const { csum, filename } of manifest.files) {
       const index = yield* snapshotFiles.index(Namespace.root, snapshot, ArchiveName.fromFile(filename))
       if (index.computeChecksum() !== csum) {
-        return yield* Effect.fail(new Error(`${filename} is not the one that the manifest names`))
+        return yield* Effect.fail(new Lost({ message: `${filename} is not the one that the manifest names` }))
       }
       for (let chunk = 0; chunk < index.count; chunk++) {
         const digest = index.digest(chunk)
@@ -111,7 +115,7 @@ const readSnapshot = (snapshot: Snapshot.Snapshot) =>
       }
     }
     return needed
-  }).pipe(Effect.mapError((error) => new Error(`${Snapshot.format(snapshot)}: ${error.message}`)))
+  }).pipe(Effect.mapError((error) => new Lost({ message: `${Snapshot.format(snapshot)}: ${error.message}` })))
 
 const sameAs = (one: Snapshot.Snapshot) => (other: Snapshot.Snapshot) => Snapshot.order(one, other) === 0
 
@@ -135,7 +139,9 @@ export const readEverything = (store: StoreUnderTest) =>
       (snapshot) => !found.some(sameAs(snapshot)) && !store.givenUp.some(sameAs(snapshot))
     )
     if (lost === undefined) return needed
-    return yield* Effect.fail(new Error(`${Snapshot.format(lost)}: its backup was done, and it is not there`))
+    return yield* Effect.fail(
+      new Lost({ message: `${Snapshot.format(lost)}: its backup was done, and it is not there` })
+    )
   })
 
 /** Fails when something lies among the chunks, or the leases, that nobody needs. */
@@ -146,10 +152,14 @@ export const findLeftovers = (needed: ReadonlySet<string>) =>
     for (const { name: folder } of yield* files.readDirectory(layout.chunks)) {
       for (const { name } of yield* files.readDirectory(`${layout.chunks}/${folder}`)) {
         if (needed.has(name)) continue
-        return yield* Effect.fail(new Error(`${folder}/${name}: nobody needs it, and it was not collected`))
+        return yield* Effect.fail(
+          new Lost({ message: `${folder}/${name}: nobody needs it, and it was not collected` })
+        )
       }
     }
     const [lease] = yield* files.readDirectory(layout.writers)
     if (lease === undefined) return
-    return yield* Effect.fail(new Error(`${lease.name}: its writer is dead, and its lease was not collected`))
+    return yield* Effect.fail(
+      new Lost({ message: `${lease.name}: its writer is dead, and its lease was not collected` })
+    )
   })

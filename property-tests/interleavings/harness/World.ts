@@ -27,12 +27,14 @@ import {
   MemoryLockTable,
   MemoryPlatform,
   run,
-  Simulation
+  Simulation,
+  type Touch
 } from "../../../src/testing.ts"
 import type { Acknowledged } from "./Invariants.ts"
 import { guarded, type Mutation, mutationFor } from "./Mutation.ts"
 import { type Calls, calls, nameGuard, nameLock, type Part, partOf, shortLabel } from "./points.ts"
 import { basePath, type StoreView, StoreViewer } from "./StoreView.ts"
+import { lockTouches, readsNode, touchingFiles } from "./touching.ts"
 
 /** What actors may ask for. */
 export type StoreServices =
@@ -65,10 +67,9 @@ export interface PrepareOptions {
 
 export const digestOfText = (text: string) => digestOf(Buffer.from(text), undefined)
 
-export const pathOfChunk = (text: string): string => {
-  const digest = digestOfText(text)
-  return `${basePath}/.chunks/${digest.slice(0, 4)}/${digest}`
-}
+const pathOfDigest = (digest: string): string => `${basePath}/.chunks/${digest.slice(0, 4)}/${digest}`
+
+export const pathOfChunk = (text: string): string => pathOfDigest(digestOfText(text))
 
 const makeEmptyStore = ({ contents, namespaces = [] }: PrepareOptions): MemoryDisk => {
   const disk = new MemoryDisk()
@@ -133,6 +134,8 @@ const makeTellingLocks = (layout: StoreLayout) =>
     })
   })
 
+type Park = (label: string) => Effect.Effect<void>
+
 export class World {
   readonly disk: MemoryDisk
   readonly locks: MemoryLockTable
@@ -144,6 +147,7 @@ export class World {
   readonly #points: Calls
   readonly #syncLevel: ChunkStore.SyncLevel
   readonly #viewer: StoreViewer
+  #say: (touches: ReadonlyArray<Touch>) => void = () => undefined
 
   constructor(disk: MemoryDisk, { mutation, points = calls, syncLevel = "filesystem" }: WorldOptions) {
     this.disk = disk
@@ -164,29 +168,40 @@ export class World {
     this.#viewer.forget(part)
   }
 
+  /** Somebody looks at chunks past `Files`. */
+  looksAt(digests: ReadonlyArray<string>): void {
+    this.#say(digests.flatMap((digest) => readsNode(pathOfDigest(digest))))
+  }
+
   /** Runs work as a process with the store open. */
   readonly process =
     (name: string) =>
     <A, E>(work: StoreEffect<A, E>): Effect.Effect<Option.Option<A>, E | Error, Simulation> =>
-      Effect.scoped(Effect.flatMap(Simulation, (simulation) => this.#open(name, simulation)(work))).pipe(
-        inProcess(name)
-      )
+      Effect.scoped(
+        Effect.flatMap(Simulation, (simulation) => {
+          simulation.touches([])
+          return this.#open(name, simulation)(work)
+        })
+      ).pipe(inProcess(name))
 
   #open(name: string, simulation: Simulation["Service"]) {
     const mutation = mutationFor(this.mutation, name)
+    this.#say = simulation.touches
     const park = (label: string): Effect.Effect<void> =>
       Effect.map(simulation.point(shortLabel(label)), () => this.changed())
     const point = (label: string, step: number): Effect.Effect<void> => {
       const part = partOf(label)
-      if (!this.#points(label, step)) {
+      const locks = lockTouches(label)
+      const happens = (): void => {
+        if (locks.length > 0) simulation.touches(locks)
         if (part !== undefined) this.changed(part)
-        return Effect.void
       }
-      const parked = simulation.point(shortLabel(label))
-      return part === undefined ? parked : Effect.map(parked, () => this.changed(part))
+      if (this.#points(label, step)) return Effect.map(simulation.point(shortLabel(label)), happens)
+      happens()
+      return Effect.void
     }
     const platform = MemoryPlatform.layer({ disk: this.disk, locks: this.locks, process: name, point })
-    const machine = mutation.files === undefined ? platform : this.#otherFiles(platform, mutation.files, park)
+    const machine = this.#machine(platform, mutation.files ?? ((files) => files), { park, simulation })
     const store = Layer.fresh(Datastore.layer({ path: basePath, syncLevel: this.#syncLevel }))
     const around = mutation.around ?? ((work) => work)
     const change = mutation.datastore ?? ((opened) => opened)
@@ -198,14 +213,19 @@ export class World {
       ).pipe(Effect.provideService(StoreLocks.Maker, makeTellingLocks))
   }
 
-  #otherFiles(
+  /** The files as the mutation has them, which tell what they touch. */
+  #machine(
     platform: ReturnType<typeof MemoryPlatform.layer>,
     change: NonNullable<Mutation["files"]>,
-    park: (label: string) => Effect.Effect<void>
+    { park, simulation }: { readonly park: Park; readonly simulation: Simulation["Service"] }
   ): ReturnType<typeof MemoryPlatform.layer> {
+    const { disk } = this
+    const isFolder = (path: string): boolean => disk.stat(path).kind === "directory"
     const files = Layer.effect(
       Files,
-      Effect.map(Files, (service) => change(service, { disk: this.disk, point: park }))
+      Effect.map(Files, (service) =>
+        touchingFiles(change(service, { disk, point: park }), isFolder, simulation.touches)
+      )
     )
     return Layer.fresh(ChunkCodec.layerInline).pipe(Layer.provideMerge(files), Layer.provideMerge(platform))
   }

@@ -90,8 +90,10 @@ export const begin = (input: BackupInput, mutation: Mutation = {}) =>
     return session
   })
 
-const absentAmong = (world: World, digests: ReadonlyArray<string>): ReadonlyArray<string> =>
-  digests.filter((digest) => (world.view.chunks.get(digest) ?? "empty") === "empty")
+const absentAmong = (world: World, digests: ReadonlyArray<string>): ReadonlyArray<string> => {
+  world.looksAt(digests)
+  return digests.filter((digest) => (world.view.chunks.get(digest) ?? "empty") === "empty")
+}
 
 /**
  * A whole backup, which the world is told of when it is acknowledged. Fails as the session does. One that ends well
