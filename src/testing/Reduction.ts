@@ -2,14 +2,14 @@
  * Reduction: every order of steps that makes a difference, once. Of runs that differ only in the order of steps that
  * have nothing to do with each other (see `Footprint`) one is played and the others are cut off.
  *
- * The method is that of sleep sets (Godefroid, 1996): when all runs that begin with step a have been played, a sleeps
- * in the runs that begin with another step b of the same moment, for as long as only steps follow that are
+ * The method is that of sleep sets (Godefroid, 1996): when all runs that begin with step a have been played, a
+ * sleeps in the runs that begin with another step b of the same moment, for as long as only steps follow that are
  * independent of a: all that a could bring there has been seen. A run in which everybody who can go on sleeps is
- * cut off. Nothing is lost by it: sleep sets leave out transitions, and never a state. So what holds after every step of
- * the runs that are played holds after every step of all.
+ * cut off. Nothing is lost by it: sleep sets leave out transitions, and never a state. So what holds after every
+ * step of the runs that are played holds after every step of all.
  *
- * Invariant: the path holds the decisions of the run before, and for each those that were tried, with what they touched.
- */
+ * cut off. Nothing is lost by it: sleep sets leave out transitions, and never a state. So what holds after every
+ * step of the runs that are played holds after every step of all.
 import type { Chooser } from "./Choosers.ts"
 import { areIndependent, type Footprint, union } from "./Footprint.ts"
 import type { Parked } from "./Simulation.ts"
