@@ -8,8 +8,9 @@
  * cut off. Nothing is lost by it: sleep sets leave out transitions, and never a state. So what holds after every
  * step of the runs that are played holds after every step of all.
  *
- * cut off. Nothing is lost by it: sleep sets leave out transitions, and never a state. So what holds after every
- * step of the runs that are played holds after every step of all.
+ * Invariant: the path holds the decisions of the run before, and for each those that were tried, with what they
+ * touched.
+ */
 import type { Chooser } from "./Choosers.ts"
 import { areIndependent, type Footprint, union } from "./Footprint.ts"
 import type { Parked } from "./Simulation.ts"
