@@ -6,21 +6,27 @@
  * its memory.
  */
 
-/** Something that a step reads or writes: any name, as long as the same thing always has the same one. */
+/**
+ * Something that a step touches: any name, as long as the same thing always has the same one. `adds` is a change that
+ * comes to the same in any order with others of its kind, as a new name in a folder does; reading sees it.
+ */
 export interface Touch {
   readonly thing: string
-  readonly writes: boolean
+  readonly how: "reads" | "adds" | "writes"
 }
 
 export interface Footprint {
   readonly process: string | undefined
-  /** By name, whether it was written; undefined for everything. */
-  readonly touched: ReadonlyMap<string, boolean> | undefined
+  /** By name, how (see `modes`); undefined for everything. */
+  readonly touched: ReadonlyMap<string, number> | undefined
 }
 
-/** Adds to what is touched already; writing counts more than reading. */
-export const addTouches = (touched: Map<string, boolean>, touches: Iterable<Touch>): void => {
-  for (const { thing, writes } of touches) touched.set(thing, writes || touched.get(thing) === true)
+/** Reading and adding come to writing. */
+const modes = { reads: 1, adds: 2, writes: 3 } as const
+
+/** Adds to what is touched already. */
+const addTouches = (touched: Map<string, number>, touches: Iterable<Touch>): void => {
+  for (const { how, thing } of touches) touched.set(thing, (touched.get(thing) ?? 0) | modes[how])
 }
 
 /** What either may touch: for a step that goes on differently by values that it asks for. */
@@ -28,17 +34,14 @@ export const union = (one: Footprint | undefined, other: Footprint): Footprint =
   if (one === undefined) return other
   if (one.touched === undefined || other.touched === undefined) return { ...one, touched: undefined }
   const touched = new Map(one.touched)
-  addTouches(
-    touched,
-    Array.from(other.touched, ([thing, writes]) => ({ thing, writes }))
-  )
+  for (const [thing, mode] of other.touched) touched.set(thing, (touched.get(thing) ?? 0) | mode)
   return { process: one.process, touched }
 }
 
-const conflict = (one: ReadonlyMap<string, boolean>, other: ReadonlyMap<string, boolean>): boolean => {
-  for (const [thing, writes] of one) {
+const conflict = (one: ReadonlyMap<string, number>, other: ReadonlyMap<string, number>): boolean => {
+  for (const [thing, mode] of one) {
     const found = other.get(thing)
-    if (found !== undefined && (found || writes)) return true
+    if (found !== undefined && (found !== mode || mode === modes.writes)) return true
   }
   return false
 }
@@ -54,7 +57,7 @@ export const areIndependent = (one: Footprint, other: Footprint): boolean => {
 /** What the step that runs now has said. */
 export class Recorder {
   #process: string | undefined
-  #touched: Map<string, boolean> | undefined
+  #touched: Map<string, number> | undefined
   #hasSetTimer = false
 
   begin(process: string | undefined): void {
@@ -73,7 +76,7 @@ export class Recorder {
   }
 
   get footprint(): Footprint {
-    if (this.#touched !== undefined && this.#hasSetTimer) this.#touched.set("timers", true)
+    if (this.#touched !== undefined && this.#hasSetTimer) this.#touched.set("timers", modes.writes)
     return { process: this.#process, touched: this.#touched }
   }
 }

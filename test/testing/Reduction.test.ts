@@ -6,12 +6,12 @@ import { Explore, inProcess, point, type Scenario, Simulation } from "../../src/
 
 interface Operation {
   readonly thing: number
-  readonly kind: "read" | "write" | "wait"
+  readonly kind: "read" | "add" | "write" | "wait"
 }
 
 const operation = fc.record<Operation>({
   thing: fc.nat(2),
-  kind: fc.constantFrom("read", "read", "write", "write", "wait")
+  kind: fc.constantFrom("read", "read", "add", "write", "write", "wait")
 })
 
 const programs = fc
@@ -26,6 +26,7 @@ const scenarioOf = (all: ReadonlyArray<ReadonlyArray<Operation>>, seen: Set<stri
   const perform = ({ kind, thing }: Operation, place: { step: number; sum: number }): void => {
     if (kind === "read") place.sum = place.sum * 7 + (things[thing] ?? 0)
     if (kind === "write") things[thing] = (place.sum + place.step * 3 + 1) % 1000
+    if (kind === "add") things[thing] = (things[thing] ?? 0) + place.step + 1
     place.step += 1
   }
   const run = (operations: ReadonlyArray<Operation>, number: number) =>
@@ -36,9 +37,7 @@ const scenarioOf = (all: ReadonlyArray<ReadonlyArray<Operation>>, seen: Set<stri
       for (const one of operations) {
         if (one.kind === "wait") yield* Effect.sleep(1 + one.thing)
         yield* point(`${one.kind} ${one.thing}`)
-        simulation.touches(
-          one.kind === "wait" ? [] : [{ thing: `thing ${one.thing}`, writes: one.kind === "write" }]
-        )
+        simulation.touches(one.kind === "wait" ? [] : [{ thing: `thing ${one.thing}`, how: `${one.kind}s` }])
         perform(one, place)
       }
     }).pipe(inProcess(`p${number}`))

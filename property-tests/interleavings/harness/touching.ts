@@ -13,8 +13,9 @@ import type { Touch } from "../../../src/testing.ts"
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf("/"))
 
-const reads = (thing: string): Touch => ({ thing, writes: false })
-const writes = (thing: string): Touch => ({ thing, writes: true })
+const reads = (thing: string): Touch => ({ thing, how: "reads" })
+const adds = (thing: string): Touch => ({ thing, how: "adds" })
+const writes = (thing: string): Touch => ({ thing, how: "writes" })
 
 /** The way to the path, its own folder included. */
 const way = (path: string): ReadonlyArray<Touch> => {
@@ -35,13 +36,13 @@ const readsFolder = (path: string): ReadonlyArray<Touch> => [reads(`list ${path}
 
 const changesAttributes = (path: string): ReadonlyArray<Touch> => [
   writes(`node ${path}`),
-  writes(`attributes ${parentOf(path)}`),
+  adds(`attributes ${parentOf(path)}`),
   ...way(path)
 ]
 
 const changesName = (path: string): ReadonlyArray<Touch> => [
   ...changesAttributes(path),
-  writes(`list ${parentOf(path)}`)
+  adds(`list ${parentOf(path)}`)
 ]
 
 const changesFolder = (path: string): ReadonlyArray<Touch> => [
@@ -108,5 +109,7 @@ const lockPattern = /^(?:tryLock|release|unlock) (.*) ([0-9]+)(?: (exclusive|sha
 /** What the call of that label does to a lock; locks that are shared do not mind each other. */
 export const lockTouches = (label: string): ReadonlyArray<Touch> => {
   const [, path, offset, mode] = lockPattern.exec(label) ?? []
-  return path === undefined ? [] : [{ thing: `lock ${path} ${offset}`, writes: mode !== "shared" }]
+  return path === undefined
+    ? []
+    : [mode === "shared" ? reads(`lock ${path} ${offset}`) : writes(`lock ${path} ${offset}`)]
 }
