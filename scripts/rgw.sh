@@ -81,6 +81,8 @@ osd_pool_default_pg_num = 2
 osd_pool_default_pgp_num = 2
 osd_pool_default_pg_autoscale_mode = off
 osd_crush_chooseleaf_type = 0
+# After a sudden end nobody else can still be reading: there is no lease to wait for.
+osd_pool_default_read_lease_ratio = 0.05
 
 [mon]
 mon_data = $folder/monitor
@@ -164,6 +166,8 @@ start() {
       ceph-osd --mkfs -i 0 --conf "$settings" --osd-uuid "$storage_id"
     } >"$folder/log/storage.out" 2>&1 || fail "the storage daemon could not be set up"
   fi
+  # After a sudden end the monitor still believes in the old one, and the gateway would wait for it.
+  [ "$new" = 1 ] || command_of_cluster osd down 0 >"$folder/log/storage.out" 2>&1 || true
   launch storage ceph-osd -f -i 0
   await 60 is_storage_up || fail "the storage daemon does not come up"
   launch gateway radosgw -f -n client.rgw.a

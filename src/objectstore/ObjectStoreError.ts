@@ -33,15 +33,31 @@ export type ObjectStoreReason =
   | "Unavailable"
   /** The connection broke, or its time was up, before the answer came. */
   | "Disconnected"
+  /** No connection came about: nothing was sent. */
+  | "Unreachable"
+  /** The server's certificate is neither trusted by the system nor the pinned one. Nothing was sent. */
+  | "Untrusted"
   /** The answer came, but not whole. */
   | "Truncated"
   /** 401, 403. */
   | "AccessDenied"
+  /** 403: the server does not know the access key, or the secret key does not fit it. */
+  | "WrongKeys"
+  /** The keys are known, but not valid any more. */
+  | "ExpiredKeys"
+  /** The server's clock and ours differ by more than signatures allow. */
+  | "WrongClock"
+  /** 301, 307, 400: the bucket is in another region. */
+  | "WrongRegion"
+  /** The answer is none of an S3 server: a web page of a proxy, for example. */
+  | "NotS3"
   /** 416: the range begins behind the end of the object. */
   | "InvalidRange"
   /** The object is larger than the caller takes, or the body larger than the store takes. */
   | "TooLarge"
   | "NoSpace"
+  /** The request was not sent: it could have passed a limit that we set ourselves. */
+  | "BudgetExceeded"
   /** Any other refusal, 400 for example. */
   | "Rejected"
 
@@ -84,15 +100,40 @@ const traits: Record<ObjectStoreReason, ReasonTraits> = {
   Throttled: passing("the server asks for fewer requests", "try again later, or lower the request rate"),
   Unavailable: unsure("the server has trouble", "try again later; look into the server's log"),
   Disconnected: unsure("the connection broke before the answer", "check the network and the endpoint"),
+  Unreachable: passing(
+    "there is no connection to the server",
+    "check the endpoint, the port and the network"
+  ),
+  Untrusted: final(
+    "the server's certificate is not trusted",
+    "compare its fingerprint with the server's own, and pin it in the endpoint's settings"
+  ),
   Truncated: passing("the answer was cut short", "check the network, and proxies on the way"),
   AccessDenied: final("access denied", "check the access key, its rights on the bucket, and the clock"),
+  WrongKeys: final(
+    "the server does not accept the keys",
+    "check the access key and the secret key, and that they belong to this endpoint"
+  ),
+  ExpiredKeys: final("the keys have expired", "get new keys and set them in the endpoint's settings"),
+  WrongClock: final("the clocks of the server and of this machine differ", "set the clock of this machine"),
+  WrongRegion: final(
+    "the bucket is in another region",
+    "set the bucket's region, and an endpoint of that region"
+  ),
+  NotS3: {
+    why: "the answer is not that of an S3 server",
+    hint: "check the endpoint and the port, and proxies on the way",
+    retryable: false,
+    outcomeUnknown: true
+  },
   InvalidRange: final("the range lies behind the end of the object", "the object is probably damaged"),
   TooLarge: final("it is larger than its kind may be", "it is probably damaged or foreign"),
   NoSpace: final("the store is full", "free some space or raise the quota, and try again"),
+  BudgetExceeded: final("it would pass the budget", "raise the budget, or do less at once"),
   Rejected: final("the server refused the request", "run: granary s3 check")
 }
 
-export class ObjectStoreError extends Data.TaggedError("ObjectStoreError")<{
+export interface ObjectStoreErrorFields {
   readonly operation: ObjectStoreOperation
   /** The key, or the prefix of a listing. */
   readonly key: string
@@ -104,13 +145,20 @@ export class ObjectStoreError extends Data.TaggedError("ObjectStoreError")<{
   readonly requestId?: string
   /** How long the server wants to be left alone. */
   readonly retryAfterSeconds?: number
-}> {
+  /** How often it was tried, when that was more than once. */
+  readonly attempts?: number
+  /** An earlier attempt may have been carried out, whatever the last one came to. */
+  readonly mayHaveHappened?: boolean
+}
+
+export class ObjectStoreError extends Data.TaggedError("ObjectStoreError")<ObjectStoreErrorFields> {
   override get message(): string {
     const subject = this.key === "" ? "the bucket" : this.key
     const detail = this.detail === undefined ? "" : `: ${this.detail}`
     const numbers = [
       ...(this.httpStatus === undefined ? [] : [`status ${this.httpStatus}`]),
-      ...(this.requestId === undefined ? [] : [`request ${this.requestId}`])
+      ...(this.requestId === undefined ? [] : [`request ${this.requestId}`]),
+      ...(this.attempts === undefined ? [] : [`${this.attempts} attempts`])
     ]
     const place = numbers.length === 0 ? "" : ` (${numbers.join(", ")})`
     return `cannot ${verbs[this.operation]} ${subject}: ${traits[this.reason].why}${detail}${place}`
@@ -127,7 +175,7 @@ export class ObjectStoreError extends Data.TaggedError("ObjectStoreError")<{
 
   /** The request may have been carried out, now or a little later, though it failed for us. */
   get outcomeUnknown(): boolean {
-    return traits[this.reason].outcomeUnknown
+    return traits[this.reason].outcomeUnknown || this.mayHaveHappened === true
   }
 }
 

@@ -35,11 +35,19 @@ describe("ObjectStoreError", () => {
       ["Throttled", true, false],
       ["Unavailable", true, true],
       ["Disconnected", true, true],
+      ["Unreachable", true, false],
+      ["Untrusted", false, false],
       ["Truncated", true, false],
       ["AccessDenied", false, false],
+      ["WrongKeys", false, false],
+      ["ExpiredKeys", false, false],
+      ["WrongClock", false, false],
+      ["WrongRegion", false, false],
+      ["NotS3", false, true],
       ["InvalidRange", false, false],
       ["TooLarge", false, false],
       ["NoSpace", false, false],
+      ["BudgetExceeded", false, false],
       ["Rejected", false, false]
     ]
     for (const [reason, retryable, outcomeUnknown] of all) {

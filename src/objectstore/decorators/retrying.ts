@@ -1,0 +1,74 @@
+/**
+ * Tries failed requests again, as long as that can help (`Retries`). A page of a listing, a range, a batch of
+ * deletions is tried again alone, never what it is a part of.
+ *
+ * Writing again is harmless as long as nobody else writes the key: the same body is put, the same objects are deleted.
+ * Whoever shares a key with other writers holds a guard on it anyway, for a request whose answer was lost may also be
+ * carried out late.
+ *
+ * `putIfAbsent` is different: after an attempt whose answer was lost, `present` may mean our own object. So it is read
+ * and compared: equal bytes are told as `created`. For keys that are made from their content, as those of chunks, this
+ * is sound whoever wrote them, since `created` promises no more than that these bytes are there. For a key that stands
+ * for a claim (a lock, a mark of use) it is sound only if the body names its writer, by a random part for example;
+ * otherwise two that wrote the same words would both be told that they won.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { ObjectKey } from "../ObjectKey.ts"
+import { ObjectStore, type PutOutcome } from "../ObjectStore.ts"
+import { ObjectStoreError } from "../ObjectStoreError.ts"
+import { retriedDeletion } from "./retriedDeletion.ts"
+import { retry, type RetryOptions } from "./Retries.ts"
+
+export type { RetryOptions }
+
+type Store = ObjectStore["Service"]
+
+/** Whose object it is that is present, by its bytes. When it has gone meanwhile, the writing must begin anew. */
+const compare = (
+  store: Store,
+  key: ObjectKey,
+  body: Uint8Array
+): Effect.Effect<PutOutcome, ObjectStoreError> =>
+  store.get(key, body.length).pipe(
+    Effect.map((there): PutOutcome => (Buffer.from(body).equals(there) ? "created" : "present")),
+    Effect.catch((error) => {
+      if (error.reason === "TooLarge") return Effect.succeed<PutOutcome>("present")
+      const isGone = error.reason === "NotFound"
+      return Effect.fail(
+        new ObjectStoreError({
+          ...error,
+          operation: "putIfAbsent",
+          reason: isGone ? "Conflict" : error.reason,
+          detail: isGone
+            ? "it was there, and was deleted meanwhile"
+            : `it is there, and whether it is ours could not be seen${error.detail ? `: ${error.detail}` : ""}`
+        })
+      )
+    })
+  )
+
+export const retrying = (store: Store, options: RetryOptions = {}): Effect.Effect<Store> => {
+  const retried = <A>(attempt: Effect.Effect<A, ObjectStoreError>) => retry(options, () => attempt)
+  return Effect.succeed({
+    put: (key, body) => retried(store.put(key, body)),
+    putIfAbsent: (key, body) =>
+      retry(options, (course) =>
+        Effect.flatMap(store.putIfAbsent(key, body), (outcome) =>
+          outcome === "present" && course.unsure ? compare(store, key, body) : Effect.succeed(outcome)
+        )
+      ),
+    get: (key, maxSizeBytes) => retried(store.get(key, maxSizeBytes)),
+    getRange: (key, range) => retried(store.getRange(key, range)),
+    head: (key) => retried(store.head(key)),
+    list: (request) => retried(store.list(request)),
+    deleteMany: (keys) => retriedDeletion(store, keys, options),
+    copy: (from, to) => retried(store.copy(from, to))
+  })
+}
+
+export const layer = (options?: RetryOptions): Layer.Layer<ObjectStore, never, ObjectStore> =>
+  Layer.effect(
+    ObjectStore,
+    Effect.flatMap(ObjectStore, (store) => retrying(store, options))
+  )

@@ -1,0 +1,23 @@
+/** A certificate for 127.0.0.1 that nobody vouches for, with its key: for servers of tests, and worth nothing else. */
+
+export const key = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgd7r4I7+ZgTgUVoie
+GefvRSkG5bUs81zFzNAt9JfA46mhRANCAAS9zxURh8E4Hmclk/sbViz1TB4ZpHfe
+TtsPhU2oZE7uryoOgvmYNHjUvsIrGInCPNSgP/a6BJNmEAUrHwLgom1H
+-----END PRIVATE KEY-----
+`
+
+export const cert = `-----BEGIN CERTIFICATE-----
+MIIBbDCCAROgAwIBAgIBATAKBggqhkjOPQQDAjAXMRUwEwYDVQQDDAxncmFuYXJ5
+IHRlc3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBcxFTATBgNV
+BAMMDGdyYW5hcnkgdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABL3PFRGH
+wTgeZyWT+xtWLPVMHhmkd95O2w+FTahkTu6vKg6C+Zg0eNS+wisYicI81KA/9roE
+k2YQBSsfAuCibUejTjBMMBoGA1UdEQQTMBGHBH8AAAGCCWxvY2FsaG9zdDAPBgNV
+HRMBAf8EBTADAQH/MB0GA1UdDgQWBBTWObb72/z8fIOsTyXvHpOXRbDsODAKBggq
+hkjOPQQDAgNHADBEAiAk4gIcypjfcy79dhEhASJYD2nJ/MAGFiekVET8jxp9wgIg
+ZsTlRXw2Qx55MbIEIAJ3J327wTlSn2F2VIIc6zLI29w=
+-----END CERTIFICATE-----
+`
+
+export const fingerprint =
+  "92:ab:34:e3:04:eb:ab:f8:73:97:01:69:b9:11:c5:49:36:78:49:0e:86:33:8d:39:61:3b:c0:fa:61:86:27:4e"
