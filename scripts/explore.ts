@@ -1,7 +1,8 @@
 /**
- * Explores every row of the race ledger in its whole range: all schedules of three preemptions, deaths at every step,
- * and 200,000 random schedules a scenario. That takes hours; each exploration prints one line of a Markdown table when
- * it is done, so that it can be stopped and go on elsewhere. Ends with an error when anything is found.
+ * Explores every row of the race ledger in its whole range: every order of steps that makes a difference, or where that
+ * is too much all schedules of three preemptions and 200,000 random ones; and deaths at every step. That takes hours;
+ * each exploration prints one line of a Markdown table when it is done, so that it can be stopped and go on elsewhere.
+ * Ends with an error when anything is found.
  *
  * `npm run explore -- [R1 R7 ...] [--seed N]`
  */

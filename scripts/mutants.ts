@@ -14,7 +14,7 @@ condemned (I4), that garbage goes and nothing hangs (I5). A guard whose absence 
 
 The scenarios are in \`property-tests/interleavings/rows\`, one file a row. With all guards in place nothing is found:
 every change is tested with all schedules of one preemption (more where that is cheap) and some hundred random ones.
-The whole range, three preemptions and 200,000 random schedules a scenario, takes hours: \`npm run explore\`.
+The whole range takes hours: \`npm run explore\`; what it has gone through so far is in exploration.md.
 
 \`npm run mutants\` makes the table below, \`npm run mutants -- --write\` also puts it here. "Switched" are the
 decisions of the shrunk schedule at which another one went on than the one that ran before.
