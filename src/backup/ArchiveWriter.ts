@@ -20,10 +20,10 @@ import type { ManifestFile } from "../format/Manifest.ts"
 import type { ArchiveName } from "../model/ArchiveName.ts"
 import * as Digest from "../model/Digest.ts"
 import { Entropy } from "../platform/Entropy.ts"
-import type { FilesError } from "../platform/Files.ts"
 import { decodeOrDamaged, type StoreError } from "../store/StoreError.ts"
 import type { BackupSession } from "./BackupSession.ts"
 import * as Ingest from "./Ingest.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 /** How an archive is cut. */
 export type Cutting =
@@ -42,17 +42,17 @@ export interface ChunkRange {
 export const rangeBytes = ({ index, first, last }: ChunkRange): number => index.end(last) - index.start(first)
 
 export interface ArchiveWriter {
-  readonly ingest: Ingest.Ingest<FilesError | StoreError>
+  readonly ingest: Ingest.Ingest<StorageError | StoreError>
   /** Suggests where to cut; only for `payload`. */
   readonly suggest: (streamOffset: number) => void
   /** Ends the chunk in progress and adds chunks that the store is known to have; only for `payload`. */
-  readonly inject: (chunks: ChunkRange) => Effect.Effect<void, FilesError | StoreError>
+  readonly inject: (chunks: ChunkRange) => Effect.Effect<void, StorageError | StoreError>
   /** Adds `count` whole chunks of zeros without reading, cutting or hashing them; only for `fixed`, between chunks. */
-  readonly addZeroChunks: (count: number) => Effect.Effect<void, FilesError | StoreError>
+  readonly addZeroChunks: (count: number) => Effect.Effect<void, StorageError | StoreError>
   /** Size so far: bytes of the archive in finished chunks. */
   readonly sizeBytes: () => number
   /** Stores the rest, writes the index and names the archive in the manifest. */
-  readonly finish: Effect.Effect<ManifestFile, FilesError | StoreError>
+  readonly finish: Effect.Effect<ManifestFile, StorageError | StoreError>
 }
 
 /** Four slots keep two threads busy and stay below 70 MiB; a small stream beside a large one does with two. */

@@ -16,7 +16,6 @@ import type { ManifestFile } from "../format/Manifest.ts"
 import type { ArchiveName } from "../model/ArchiveName.ts"
 import * as ArchiveNames from "../model/ArchiveName.ts"
 import type { Snapshot } from "../model/Snapshot.ts"
-import type { FilesError } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as ArchiveWriter from "./ArchiveWriter.ts"
@@ -28,6 +27,7 @@ import * as DirectoryUpload from "./DirectoryUpload.ts"
 import * as ImageSource from "./ImageSource.ts"
 import * as Ingest from "./Ingest.ts"
 import type { KnownChunkMissing } from "./KnownChunks.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export type ArchiveSpec<E = SourceError> =
   | { readonly kind: "directory"; readonly archive: ArchiveName; readonly path: string }
@@ -53,7 +53,7 @@ export interface BackupSummary {
   readonly durationSeconds: number
 }
 
-type StoreFailure = FilesError | StoreError
+type StoreFailure = StorageError | StoreError
 
 type Failure<E> = StoreFailure | SourceError | E
 

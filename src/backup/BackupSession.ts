@@ -26,11 +26,11 @@ import type { Namespace } from "../model/Namespace.ts"
 import * as Namespaces from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
 import { Entropy } from "../platform/Entropy.ts"
-import type { FilesError } from "../platform/Files.ts"
 import * as TaskIds from "../platform/TaskIds.ts"
 import type { SnapshotEntry } from "../store/Hierarchy.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as KnownChunks from "./KnownChunks.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export interface SessionOptions {
   readonly namespace: Namespace
@@ -88,12 +88,12 @@ export interface BackupSession {
   readonly uploadBlob: (
     archive: ArchiveName.ArchiveName,
     data: Uint8Array
-  ) => Effect.Effect<Manifest.ManifestFile, FilesError | StoreError>
+  ) => Effect.Effect<Manifest.ManifestFile, StorageError | StoreError>
   /** Proves that all files and chunks are stored, flushes, writes the manifest: from here on the snapshot exists. */
-  readonly finish: Effect.Effect<Manifest.Manifest, FilesError | StoreError | KnownChunks.KnownChunkMissing>
+  readonly finish: Effect.Effect<Manifest.Manifest, StorageError | StoreError | KnownChunks.KnownChunkMissing>
 }
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 /** A clock that stands this little behind the group's newest snapshot is taken for two backups in one moment. */
 const sameMomentSeconds = 5

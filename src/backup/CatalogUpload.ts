@@ -7,17 +7,17 @@ import { catalogAverageBytes } from "../chunking/DynamicChunker.ts"
 import { CatalogWriter } from "../format/Catalog.ts"
 import type { ManifestFile } from "../format/Manifest.ts"
 import type { ArchiveName } from "../model/ArchiveName.ts"
-import type { FilesError } from "../platform/Files.ts"
 import type { StoreError } from "../store/StoreError.ts"
 import * as ArchiveWriter from "./ArchiveWriter.ts"
 import type { BackupSession } from "./BackupSession.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export interface CatalogUpload {
   /** Takes the entries of directory sources. */
   readonly writer: CatalogWriter
   /** Stores what the writer has produced so far. */
-  readonly flush: Effect.Effect<void, FilesError | StoreError>
-  readonly finish: Effect.Effect<ManifestFile, FilesError | StoreError>
+  readonly flush: Effect.Effect<void, StorageError | StoreError>
+  readonly finish: Effect.Effect<ManifestFile, StorageError | StoreError>
 }
 
 export const open = (

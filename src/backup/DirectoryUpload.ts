@@ -7,7 +7,6 @@ import type * as Scope from "effect/Scope"
 import { archiveAverageBytes } from "../chunking/DynamicChunker.ts"
 import * as ArchiveNames from "../model/ArchiveName.ts"
 import type { ArchiveName } from "../model/ArchiveName.ts"
-import type { FilesError } from "../platform/Files.ts"
 import type { Reporter } from "../platform/Progress.ts"
 import type { StoreError } from "../store/StoreError.ts"
 import * as ArchiveWriter from "./ArchiveWriter.ts"
@@ -18,6 +17,7 @@ import type { CatalogUpload } from "./CatalogUpload.ts"
 import * as DirectorySource from "./DirectorySource.ts"
 import * as Ingest from "./Ingest.ts"
 import * as PreviousArchive from "./PreviousArchive.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 /** How a directory is compared with its previous backup; see `Backup`. */
 export type ChangeDetection = "legacy" | "data" | "metadata"
@@ -70,7 +70,7 @@ interface DirectorySpec {
   readonly path: string
 }
 
-type Failure = FilesError | StoreError | SourceError
+type Failure = StorageError | StoreError | SourceError
 
 const addCounts = (total: EntryCounts, found: EntryCounts): void => {
   total.files += found.files

@@ -20,8 +20,8 @@ import * as Digest from "../model/Digest.ts"
 import { DigestTable } from "../model/DigestTable.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
-import type { FilesError } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 /** When a backup may look whether the chunks it takes for known are there. */
 export type Moment = "register" | "finish"
@@ -185,7 +185,7 @@ const markAsFailed = ({ datastore, namespace, upid }: Scene, previous: Snapshot.
     )
     .pipe(
       Effect.as(true),
-      Effect.catchTag(["FilesError", "StoreError"], (error) =>
+      Effect.catchTag(["FilesError", "ObjectStoreError", "StoreError"], (error) =>
         Effect.map(Progress, (report) => {
           const message = `it could not be marked as failed: ${error.message}`
           report({ type: "warning", subject: Snapshot.format(previous), message })
@@ -215,7 +215,7 @@ const failure = (scene: Scene, digests: Uint8Array, absent: ReadonlyArray<number
 export const prove = (
   { digests }: KnownChunksPlan,
   scene: Scene
-): Effect.Effect<void, FilesError | KnownChunkMissing> =>
+): Effect.Effect<void, StorageError | KnownChunkMissing> =>
   Effect.gen(function* () {
     const absent = yield* scene.datastore.presence.findAbsent(digests)
     if (absent.length > 0) return yield* Effect.flatMap(failure(scene, digests, absent), Effect.fail)

@@ -14,18 +14,18 @@ import * as Manifest from "../format/Manifest.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import * as Digest from "../model/Digest.ts"
 import type { ChunkError } from "../platform/ChunkCodec.ts"
-import type { FilesError } from "../platform/Files.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import type { BackupSession, SessionOptions } from "./BackupSession.ts"
 import { checksAt } from "./KnownChunks.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export interface PreviousArchive {
   /** Of the payload stream. */
   readonly payload: ChunkIndex
   /** The archive stream, in pieces that stay as they are; undefined at its end. */
-  readonly nextPiece: Effect.Effect<Uint8Array | undefined, ChunkError | FilesError>
+  readonly nextPiece: Effect.Effect<Uint8Array | undefined, ChunkError | StorageError>
   /** Which of `count` chunks of the payload, from `first` on, cannot be used again. */
-  readonly findMissing: (first: number, count: number) => Effect.Effect<ReadonlyArray<number>, FilesError>
+  readonly findMissing: (first: number, count: number) => Effect.Effect<ReadonlyArray<number>, StorageError>
 }
 
 export interface PairNames {
@@ -33,7 +33,7 @@ export interface PairNames {
   readonly payload: ArchiveName.ArchiveName
 }
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 /** What decides whether the previous snapshot may be built on. */
 export type PreviousOptions = Pick<SessionOptions, "key" | "reusePrevious">

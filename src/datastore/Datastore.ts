@@ -13,7 +13,7 @@ import type { Namespace } from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
 import type { ChunkCodec } from "../platform/ChunkCodec.ts"
 import type { FileLocks } from "../platform/FileLocks.ts"
-import { Files, type FilesError } from "../platform/Files.ts"
+import { Files } from "../platform/Files.ts"
 import * as ChunkPresence from "../store/ChunkPresence.ts"
 import * as ChunkStore from "../store/ChunkStore.ts"
 import * as Hierarchy from "../store/Hierarchy.ts"
@@ -23,6 +23,7 @@ import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as StoreLayout from "../store/StoreLayout.ts"
 import * as StoreLocks from "../store/StoreLocks.ts"
 import * as Writers from "../store/Writers.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export interface DatastoreOptions {
   /** The folder. */
@@ -48,14 +49,14 @@ export class Datastore extends Context.Service<
     /** Which groups were moved, for a garbage collection that is under way. */
     readonly moves: MoveJournal.MoveJournal
     /** Makes everything written so far survive a power loss, as the sync level asks. */
-    readonly flush: Effect.Effect<void, FilesError>
+    readonly flush: Effect.Effect<void, StorageError>
     /**
      * Removes a snapshot for good, under its locks; refuses a protected one. Its chunks stay until they are collected.
      */
     readonly forget: (
       namespace: Namespace,
       snapshot: Snapshot.Snapshot
-    ) => Effect.Effect<void, FilesError | StoreError>
+    ) => Effect.Effect<void, StorageError | StoreError>
     /**
      * Moves a group with all its snapshots into another namespace, which must exist. Refuses when that has a group of
      * this name; fails with `Busy` while a backup is made into the group or one of its snapshots is read.
@@ -64,7 +65,7 @@ export class Datastore extends Context.Service<
       from: Namespace,
       group: BackupGroups.BackupGroup,
       to: Namespace
-    ) => Effect.Effect<void, FilesError | StoreError>
+    ) => Effect.Effect<void, StorageError | StoreError>
   }
 >()("granary/datastore/Datastore") {}
 
@@ -79,7 +80,7 @@ export const snapshotLockName = (namespace: Namespace, snapshot: Snapshot.Snapsh
 /** Opens the datastore in a folder. */
 export const open = (
   options: DatastoreOptions
-): Effect.Effect<Datastore["Service"], FilesError | StoreError, DatastoreRequirements | Scope.Scope> =>
+): Effect.Effect<Datastore["Service"], StorageError | StoreError, DatastoreRequirements | Scope.Scope> =>
   Effect.gen(function* () {
     const files = yield* Files
     const syncLevel = options.syncLevel ?? "filesystem"
@@ -155,7 +156,7 @@ export const open = (
 
 export const layer = (
   options: DatastoreOptions
-): Layer.Layer<Datastore, FilesError | StoreError, DatastoreRequirements> =>
+): Layer.Layer<Datastore, StorageError | StoreError, DatastoreRequirements> =>
   Layer.effect(Datastore, open(options))
 
 /** Makes an empty datastore in a folder. */

@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as path from "node:path"
 import { Datastore } from "../datastore/Datastore.ts"
 import * as AuthId from "../model/AuthId.ts"
-import type { Files, FilesError } from "../platform/Files.ts"
+import type { Files } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import * as TaskIds from "../platform/TaskIds.ts"
 import type { StoreError } from "../store/StoreError.ts"
@@ -20,8 +20,9 @@ import * as GcStatus from "./GcStatus.ts"
 import * as MissingChunks from "./MissingChunks.ts"
 import * as Sweep from "./Sweep.ts"
 import * as TimeCheck from "./TimeCheck.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 export interface GcOptions extends GcPlan.PlanOptions {
   /** In whose name; `root@pam` by default. */

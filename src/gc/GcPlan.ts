@@ -12,7 +12,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Datastore } from "../datastore/Datastore.ts"
 import { Entropy } from "../platform/Entropy.ts"
-import type { Files, FilesError } from "../platform/Files.ts"
+import type { Files } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import type { Doubt } from "../store/Doubts.ts"
@@ -24,8 +24,9 @@ import * as Leftovers from "./Leftovers.ts"
 import * as Marks from "./Marks.ts"
 import * as MissingChunks from "./MissingChunks.ts"
 import * as TouchedMarks from "./TouchedMarks.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 export interface PlanOptions {
   /** Where marks are kept: `set` in memory (default), `atime` as access times, as Proxmox Backup Server does. */

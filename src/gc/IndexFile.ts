@@ -9,9 +9,10 @@ import { type ChunkIndex, commonHeaderSizeBytes } from "../format/ChunkIndex.ts"
 import * as DynamicIndex from "../format/DynamicIndex.ts"
 import * as FixedIndex from "../format/FixedIndex.ts"
 import * as Digest from "../model/Digest.ts"
-import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
+import { Files, isNotFound } from "../platform/Files.ts"
 import type { ChunkStore } from "../store/ChunkStore.ts"
 import { decodeOrDamaged, storeError, type StoreError } from "../store/StoreError.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export const isIndexName = (name: string): boolean => name.endsWith(".fidx") || name.endsWith(".didx")
 
@@ -30,7 +31,7 @@ export const prove = (
   })
 
 /** Undefined when the file is gone; fails with `Damaged` for one that is no index. Still to be proven. */
-export const read = (path: string): Effect.Effect<ChunkIndex | undefined, FilesError | StoreError, Files> =>
+export const read = (path: string): Effect.Effect<ChunkIndex | undefined, StorageError | StoreError, Files> =>
   Effect.gen(function* () {
     const files = yield* Files
     const bytes = yield* files
@@ -46,7 +47,7 @@ export const read = (path: string): Effect.Effect<ChunkIndex | undefined, FilesE
  * What the header of an index says of its entries; undefined when the file is gone. Two sound indexes with one checksum
  * name the same chunks.
  */
-export const readChecksum = (path: string): Effect.Effect<Digest.Digest | undefined, FilesError, Files> =>
+export const readChecksum = (path: string): Effect.Effect<Digest.Digest | undefined, StorageError, Files> =>
   Effect.scoped(
     Effect.gen(function* () {
       const files = yield* Files

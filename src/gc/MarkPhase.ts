@@ -33,7 +33,7 @@ import * as BackupGroup from "../model/BackupGroup.ts"
 import * as BackupTime from "../model/BackupTime.ts"
 import type { Digest } from "../model/Digest.ts"
 import * as Namespace from "../model/Namespace.ts"
-import type { Files, FilesError } from "../platform/Files.ts"
+import type { Files } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import { groupPath } from "../store/StoreLayout.ts"
@@ -43,8 +43,9 @@ import { type Listed, listGroup, listSnapshot } from "./GroupListing.ts"
 import * as IndexFile from "./IndexFile.ts"
 import * as IndexTree from "./IndexTree.ts"
 import type { Marks } from "./Marks.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 export interface MarkInput {
   readonly marks: Marks
@@ -103,7 +104,7 @@ const markFile = (
   walk: Walk,
   path: string,
   isNeeded: boolean
-): Effect.Effect<Seen, FilesError, Requirements> =>
+): Effect.Effect<Seen, StorageError, Requirements> =>
   Effect.gen(function* () {
     const known = walk.marked.get(path)
     if (known !== undefined) {

@@ -11,8 +11,8 @@
 import * as Effect from "effect/Effect"
 import type { ChunkIndex } from "../format/ChunkIndex.ts"
 import { DigestTable } from "../model/DigestTable.ts"
-import type { FilesError } from "../platform/Files.ts"
 import { IndexFollower } from "./IndexFollower.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export interface MarkStatistics {
   /** Places in indexes. */
@@ -23,7 +23,7 @@ export interface MarkStatistics {
 }
 
 export interface Marks {
-  readonly mark: (index: ChunkIndex) => Effect.Effect<void, FilesError>
+  readonly mark: (index: ChunkIndex) => Effect.Effect<void, StorageError>
   /** Whether the sweep keeps the chunk because of its mark, whatever its times say. */
   readonly keeps: (digestBytes: Uint8Array) => boolean
   /** The same for a chunk that the sweep has found on the disk, whole. */

@@ -13,13 +13,14 @@ import * as Digest from "../model/Digest.ts"
 import { DigestTable } from "../model/DigestTable.ts"
 import * as Namespace from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
-import type { Files, FilesError } from "../platform/Files.ts"
+import type { Files } from "../platform/Files.ts"
 import type { StoreError } from "../store/StoreError.ts"
 import { snapshotPath } from "../store/StoreLayout.ts"
 import * as IndexFile from "./IndexFile.ts"
 import { forEachStretch } from "./Marks.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 export interface MissingPlace {
   readonly namespace: Namespace.Namespace

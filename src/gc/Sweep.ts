@@ -7,13 +7,14 @@
  */
 import * as Effect from "effect/Effect"
 import { Datastore } from "../datastore/Datastore.ts"
-import type { Files, FileStat, FilesError } from "../platform/Files.ts"
+import type { Files, FileStat } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import type { ChunkCounts } from "./ChunkListing.ts"
 import type { GcPlan } from "./GcPlan.ts"
 import { GcRules } from "./GcRules.ts"
 import * as Leftovers from "./Leftovers.ts"
 import type { Removal } from "./Removals.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export interface SweepOutcome {
   readonly removed: ChunkCounts
@@ -52,7 +53,7 @@ const countRemoved = (tally: Tally, { kind }: Removal, sizeBytes: number): void 
   else tally.removed.chunks += 1
 }
 
-const countFailed = (tally: Tally, { kind, sizeBytes }: Removal, error: FilesError): void => {
+const countFailed = (tally: Tally, { kind, sizeBytes }: Removal, error: StorageError): void => {
   tally.errors.push(error.message)
   if (kind === "temporary") return
   tally.failed.bytes += sizeBytes
@@ -67,7 +68,7 @@ const removeOne = (removal: Removal, tally: Tally, cutoffSeconds: number) =>
     const isExpired = (stat: FileStat): boolean =>
       !rules.rechecksUnderGuard || Math.max(stat.atimeSeconds, stat.mtimeSeconds) < cutoffSeconds
     const discard = chunks.discard(removal.digest, removal.fileName, isExpired)
-    const failed = (error: FilesError) =>
+    const failed = (error: StorageError) =>
       Effect.sync(() => {
         countFailed(tally, removal, error)
         return { state: "gone" as const, sizeBytes: 0 }
@@ -89,7 +90,7 @@ const settleDoubts = (plan: GcPlan, { errors, renewed }: Tally) =>
     if (isClear && plan.errors.length === 0 && errors.length === 0) yield* writers.settle(plan.doubts)
   })
 
-export const run = (plan: GcPlan): Effect.Effect<SweepOutcome, FilesError, Datastore | Files> =>
+export const run = (plan: GcPlan): Effect.Effect<SweepOutcome, StorageError, Datastore | Files> =>
   Effect.gen(function* () {
     const { chunks, layout } = yield* Datastore
     const report = yield* Progress

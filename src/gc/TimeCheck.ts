@@ -9,11 +9,12 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Datastore } from "../datastore/Datastore.ts"
 import * as Digest from "../model/Digest.ts"
-import { Files, type FilesError, type FileStat, isNotFound } from "../platform/Files.ts"
+import { Files, type FileStat, isNotFound } from "../platform/Files.ts"
 import { chunkPath } from "../store/StoreLayout.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 const settleSeconds = 2
 
@@ -31,8 +32,8 @@ const useless = (path: string): StoreError =>
 const moves = (
   path: string,
   before: FileStat,
-  touch: Effect.Effect<boolean, FilesError>
-): Effect.Effect<boolean | undefined, FilesError, Files> =>
+  touch: Effect.Effect<boolean, StorageError>
+): Effect.Effect<boolean | undefined, StorageError, Files> =>
   Effect.gen(function* () {
     const files = yield* Files
     yield* touch
@@ -54,7 +55,7 @@ export const byOldFile = (path: string): Effect.Effect<boolean | undefined, Fail
 /** By a file that may be young. */
 const byWaiting = (
   path: string,
-  touch: Effect.Effect<boolean, FilesError>
+  touch: Effect.Effect<boolean, StorageError>
 ): Effect.Effect<void, Failure, Files> =>
   Effect.gen(function* () {
     const files = yield* Files

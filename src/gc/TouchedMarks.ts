@@ -13,10 +13,11 @@ import * as Effect from "effect/Effect"
 import type { ChunkIndex } from "../format/ChunkIndex.ts"
 import * as Digest from "../model/Digest.ts"
 import { DigestTable } from "../model/DigestTable.ts"
-import { Files, type FilesError } from "../platform/Files.ts"
+import { Files } from "../platform/Files.ts"
 import type { ChunkStore } from "../store/ChunkStore.ts"
 import { chunkPath, type StoreLayout } from "../store/StoreLayout.ts"
 import type { Marks, MarkStatistics } from "./Marks.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 /** Remembers about the last `capacity` digests. */
 export class RecentDigests {
@@ -64,7 +65,7 @@ export const make = (options: TouchedMarksOptions): Effect.Effect<Marks, never, 
     const missing = new DigestTable(0, options.seed)
     const statistics: MarkStatistics = { entries: 0, hits: 0, misses: 0 }
 
-    const touch = (bytes: Uint8Array): Effect.Effect<void, FilesError> =>
+    const touch = (bytes: Uint8Array): Effect.Effect<void, StorageError> =>
       Effect.gen(function* () {
         const digest = Digest.fromBytes(bytes)
         if (yield* chunks.touch(digest)) return

@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import { FormatError } from "../format/FormatError.ts"
 import { Decoder } from "../format/pxar/Decoder.ts"
 import type { Entry } from "../format/pxar/Entry.ts"
-import type { FilesError, ReadHandle } from "../platform/Files.ts"
+import type { ReadHandle } from "../platform/Files.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 /** An entry below its parent. The path is put together on demand: parents are shared, paths are not. */
 export interface ArchiveEntry {
@@ -65,7 +66,7 @@ const attempted = (run: () => number): number | FormatError => {
 }
 
 /** Everything up to the end, or up to where the archive is damaged. */
-export const readArchive = (handle: ReadHandle): Effect.Effect<ArchiveContent, FilesError> =>
+export const readArchive = (handle: ReadHandle): Effect.Effect<ArchiveContent, StorageError> =>
   Effect.gen(function* () {
     const collector = new Collector()
     let problem: string | undefined

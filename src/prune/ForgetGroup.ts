@@ -10,10 +10,10 @@ import { Datastore, groupLockName } from "../datastore/Datastore.ts"
 import * as BackupGroup from "../model/BackupGroup.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import type * as Snapshot from "../model/Snapshot.ts"
-import type { FilesError } from "../platform/Files.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 export interface ForgottenGroup {
   /** Oldest first. */

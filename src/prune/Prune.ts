@@ -9,12 +9,12 @@ import * as Effect from "effect/Effect"
 import { Datastore, groupLockName, snapshotLockName } from "../datastore/Datastore.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
-import type { FilesError } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import { manifestLockName } from "../store/SnapshotFiles.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import type { Decision } from "./Decision.ts"
 import * as PrunePlan from "./PrunePlan.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 /** The plan as it was carried out: the decisions say what became of each snapshot. */
 export interface PruneSummary extends PrunePlan.PrunePlan {
@@ -22,7 +22,7 @@ export interface PruneSummary extends PrunePlan.PrunePlan {
   readonly warnings: number
 }
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 /** As the datastore's `forget`, for what an interrupted backup left behind; refuses what has been finished since. */
 const forgetUnfinished = (

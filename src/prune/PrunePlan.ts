@@ -11,9 +11,9 @@ import * as CalendarTime from "../model/CalendarTime.ts"
 import { InvalidName } from "../model/InvalidName.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import * as Retention from "../model/Retention.ts"
-import type { FilesError } from "../platform/Files.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as Decision from "./Decision.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export interface PruneOptions {
   readonly namespace: Namespace
@@ -41,7 +41,7 @@ export interface PrunePlan {
   readonly keepsAll: boolean
 }
 
-type Failure = FilesError | StoreError | InvalidName
+type Failure = StorageError | StoreError | InvalidName
 
 /** A plan of these groups, with its counts. */
 export const of = (groups: ReadonlyArray<PlannedGroup>, keepsAll: boolean): PrunePlan => {
@@ -59,7 +59,7 @@ const checked = ({ retention, timeZone }: PruneOptions) =>
     }
   })
 
-const isMissingGroup = (error: FilesError | StoreError): boolean =>
+const isMissingGroup = (error: StorageError | StoreError): boolean =>
   error._tag === "StoreError" && error.reason === "NoSuchGroup"
 
 /** A group that was named and is nowhere is an error: a misspelled name must not look like success. */

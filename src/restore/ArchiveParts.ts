@@ -6,11 +6,11 @@
 import * as Effect from "effect/Effect"
 import type { ManifestFile } from "../format/Manifest.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
-import type { FilesError } from "../platform/Files.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as ArchiveReader from "./ArchiveReader.ts"
 import * as PxarParts from "./browse/PxarParts.ts"
 import type { SnapshotReader } from "./SnapshotReader.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export type ArchiveParts =
   | {
@@ -24,7 +24,7 @@ export type ArchiveParts =
   | { readonly kind: "bytes"; readonly name: string; readonly archive: ArchiveReader.ArchiveReader }
   | { readonly kind: "blob"; readonly name: string; readonly file: ManifestFile }
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 const openReader = (
   reader: SnapshotReader,

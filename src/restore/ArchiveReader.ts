@@ -12,11 +12,11 @@ import type * as Scope from "effect/Scope"
 import { type ChunkIndex, largestChunkBytes } from "../format/ChunkIndex.ts"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import type { ChunkError } from "../platform/ChunkCodec.ts"
-import type { FilesError } from "../platform/Files.ts"
 import type { ChunkStore } from "../store/ChunkStore.ts"
 import type { PieceStream } from "./PieceStream.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
-export type ReadError = ChunkError | FilesError
+export type ReadError = ChunkError | StorageError
 
 export interface ArchiveReader {
   readonly sizeBytes: number

@@ -13,12 +13,13 @@ import type { AuthId } from "../model/AuthId.ts"
 import * as BackupGroup from "../model/BackupGroup.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import type { Snapshot } from "../model/Snapshot.ts"
-import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
+import { Files, isNotFound } from "../platform/Files.ts"
 import type { SnapshotEntry } from "../store/Hierarchy.ts"
 import { storeError, StoreError } from "../store/StoreError.ts"
 import { groupPath } from "../store/StoreLayout.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
-export type ListingError = FilesError | StoreError
+export type ListingError = StorageError | StoreError
 
 export interface SnapshotInfo {
   readonly namespace: Namespace

@@ -2,7 +2,6 @@
  * Restore: brings an archive of a snapshot back: a directory into a folder, an image or a blob into a file.
  */
 import * as Effect from "effect/Effect"
-import type { FilesError } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import type { PathPattern } from "../model/PathPattern.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
@@ -11,6 +10,7 @@ import type { ArchiveReader, ReadError } from "./ArchiveReader.ts"
 import { extract, type ExtractError, type ExtractSummary, type Overwrite } from "./Extractor.ts"
 import * as FileTarget from "./FileTarget.ts"
 import type { SnapshotReader } from "./SnapshotReader.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export interface RestoreOptions {
   /** As users know it: `root.pxar`, `disk.img`, `app.conf`. */
@@ -33,7 +33,7 @@ export interface RestoreSummary {
   readonly extracted: ExtractSummary | undefined
 }
 
-export type RestoreError = FilesError | StoreError | ReadError | ExtractError
+export type RestoreError = StorageError | StoreError | ReadError | ExtractError
 
 const restoreDirectory = (
   parts: Extract<ArchiveParts.ArchiveParts, { kind: "pxar" }>,

@@ -14,10 +14,10 @@ import * as Manifest from "../format/Manifest.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
-import type { FilesError } from "../platform/Files.ts"
 import { decodeOrDamaged, storeError, type StoreError } from "../store/StoreError.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 export interface SnapshotReader {
   readonly datastore: Datastore["Service"]

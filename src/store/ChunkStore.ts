@@ -19,6 +19,7 @@ import type { FileLocks } from "../platform/FileLocks.ts"
 import { Files, type FilesError, type FileStat, isNotFound } from "../platform/Files.ts"
 import * as DigestGuards from "./DigestGuards.ts"
 import * as Doubts from "./Doubts.ts"
+import type { StorageError } from "./StorageError.ts"
 import { storeError, type StoreError } from "./StoreError.ts"
 import { chunkPath, type StoreLayout } from "./StoreLayout.ts"
 
@@ -58,21 +59,21 @@ export class ChunkStore extends Context.Service<
     /** The digest under which content is stored; `data` stays unchanged until this ends. */
     readonly digest: (data: Uint8Array, crypt: CryptConfig | undefined) => Effect.Effect<Uint8Array>
     /** Stores a chunk, or finds it there. The caller keeps `data` unchanged until this ends. */
-    readonly insert: (chunk: NewChunk) => Effect.Effect<Inserted, FilesError | StoreError>
+    readonly insert: (chunk: NewChunk) => Effect.Effect<Inserted, StorageError | StoreError>
     /** Stores an encoded blob that came from elsewhere. The caller has proven it. */
     readonly insertEncoded: (
       digest: Digest,
       blob: Uint8Array
-    ) => Effect.Effect<Inserted, FilesError | StoreError>
+    ) => Effect.Effect<Inserted, StorageError | StoreError>
     /** Marks the chunk as used now. False when the store lacks it. */
-    readonly touch: (digest: Digest) => Effect.Effect<boolean, FilesError>
+    readonly touch: (digest: Digest) => Effect.Effect<boolean, StorageError>
     /** Reads, decodes and proves a chunk; into `target` when one is given. */
     readonly read: (
       chunk: WantedChunk,
       target?: Uint8Array
-    ) => Effect.Effect<Uint8Array, ChunkError | FilesError>
+    ) => Effect.Effect<Uint8Array, ChunkError | StorageError>
     /** The stored blob as it is. */
-    readonly readEncoded: (digest: Digest) => Effect.Effect<Uint8Array, FilesError>
+    readonly readEncoded: (digest: Digest) => Effect.Effect<Uint8Array, StorageError>
     /** Reads a chunk and judges it. */
     readonly check: (chunk: WantedChunk) => Effect.Effect<Verdict>
     /** What the file system says of the chunk's file. */
@@ -81,7 +82,7 @@ export class ChunkStore extends Context.Service<
      * Renames a corrupt chunk to `<digest>.<n>.bad`, so that a good copy can take its place, and answers the new name;
      * undefined when the chunk is not corrupt (any more), or only its length is not the wanted one.
      */
-    readonly condemn: (chunk: WantedChunk) => Effect.Effect<string | undefined, FilesError>
+    readonly condemn: (chunk: WantedChunk) => Effect.Effect<string | undefined, StorageError>
     /**
      * Removes a file of the digest's folder (the chunk, a condemned one, an abandoned temporary) if `isExpired` says so
      * of what is there under the guard: whoever used the chunk in the meantime has renewed its time.
@@ -90,7 +91,7 @@ export class ChunkStore extends Context.Service<
       digest: Digest,
       fileName: string,
       isExpired: (stat: FileStat) => boolean
-    ) => Effect.Effect<Discarded, FilesError>
+    ) => Effect.Effect<Discarded, StorageError>
     readonly parallelism: number
   }
 >()("granary/store/ChunkStore") {}

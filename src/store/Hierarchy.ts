@@ -14,10 +14,11 @@ import { InvalidName } from "../model/InvalidName.ts"
 import * as Namespace from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
 import { type DirectoryEntry, Files, type FilesError, isNotFound } from "../platform/Files.ts"
+import type { StorageError } from "./StorageError.ts"
 import { decodeOrDamaged, storeError, type StoreError } from "./StoreError.ts"
 import { groupPath, namespacePath, snapshotPath, type StoreLayout } from "./StoreLayout.ts"
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 /** A snapshot's folder as it stands, without having read the manifest. */
 export interface SnapshotEntry {

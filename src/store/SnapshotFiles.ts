@@ -14,12 +14,13 @@ import * as ArchiveName from "../model/ArchiveName.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
 import { largestBlobBytes } from "../platform/chunkContent.ts"
-import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
+import { Files, isNotFound } from "../platform/Files.ts"
 import type { StoreLocks } from "./StoreLocks.ts"
+import type { StorageError } from "./StorageError.ts"
 import { decodeOrDamaged, storeError, type StoreError } from "./StoreError.ts"
 import { snapshotPath, type StoreLayout } from "./StoreLayout.ts"
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 export class SnapshotFiles extends Context.Service<
   SnapshotFiles,

@@ -16,12 +16,12 @@ import * as ManifestNotes from "../format/ManifestNotes.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import * as Snapshot from "../model/Snapshot.ts"
 import * as AuthId from "../model/AuthId.ts"
-import type { FilesError } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import * as TaskIds from "../platform/TaskIds.ts"
 import { decodeOrDamaged, type StoreError } from "../store/StoreError.ts"
 import * as ChunkVerifier from "./ChunkVerifier.ts"
 import type { PlannedSnapshot, VerifyPlan } from "./VerifyPlan.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export interface FileResult {
   readonly filename: string
@@ -48,7 +48,7 @@ export interface RunOptions {
   readonly authId?: AuthId.AuthId
 }
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 interface Run {
   readonly datastore: Datastore["Service"]
@@ -119,7 +119,7 @@ const recordState = (run: Run, planned: PlannedSnapshot, state: "ok" | "failed")
         ManifestNotes.withVerifyState(manifest, { state, upid: run.upid })
       )
       .pipe(
-        Effect.catchTag(["FilesError", "StoreError"], (error) =>
+        Effect.catchTag(["FilesError", "ObjectStoreError", "StoreError"], (error) =>
           // The verdict stands even where it cannot be written down, on a read-only store for example.
           Effect.sync(() =>
             report({

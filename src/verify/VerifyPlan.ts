@@ -15,8 +15,8 @@ import { InvalidName } from "../model/InvalidName.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import type * as Snapshot from "../model/Snapshot.ts"
 import * as TaskId from "../model/TaskId.ts"
-import type { FilesError } from "../platform/Files.ts"
 import type { StoreError } from "../store/StoreError.ts"
+import type { StorageError } from "../store/StorageError.ts"
 
 export interface VerifyOptions {
   readonly namespace: Namespace
@@ -47,7 +47,7 @@ export interface VerifyPlan {
   readonly unfinished: number
 }
 
-type Failure = FilesError | StoreError
+type Failure = StorageError | StoreError
 
 const secondsPerDay = 86_400
 

@@ -9,8 +9,8 @@ import * as Datastore from "../../src/datastore/Datastore.ts"
 import * as Namespace from "../../src/model/Namespace.ts"
 import * as Snapshot from "../../src/model/Snapshot.ts"
 import { manifestLockName } from "../../src/store/SnapshotFiles.ts"
+import type { StorageError } from "../../src/store/StorageError.ts"
 import type { StoreError } from "../../src/store/StoreError.ts"
-import type { FilesError } from "../../src/platform/Files.ts"
 import { scratchFolder, wideFolder } from "../platform/scratch.ts"
 import { type Operation } from "../store/HookedFiles.ts"
 import { hookedPlatform, platform } from "../store/stores.ts"
@@ -18,7 +18,7 @@ import { copyOf, smallGoldenStore } from "./goldenStores.ts"
 
 const modeOf = (path: string): string => (fs.lstatSync(path).mode & 0o777).toString(8)
 
-const reasonOf = <A, R>(effect: Effect.Effect<A, FilesError | StoreError, R>) =>
+const reasonOf = <A, R>(effect: Effect.Effect<A, StorageError | StoreError, R>) =>
   Effect.map(Effect.flip(effect), ({ reason }) => reason)
 
 describe("Datastore.create", () => {

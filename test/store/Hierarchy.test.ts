@@ -7,8 +7,8 @@ import * as AuthId from "../../src/model/AuthId.ts"
 import * as BackupGroup from "../../src/model/BackupGroup.ts"
 import * as Namespace from "../../src/model/Namespace.ts"
 import * as Snapshot from "../../src/model/Snapshot.ts"
-import type { FilesError } from "../../src/platform/Files.ts"
 import * as Hierarchy from "../../src/store/Hierarchy.ts"
+import type { StorageError } from "../../src/store/StorageError.ts"
 import type { StoreError } from "../../src/store/StoreError.ts"
 import { listing } from "../platform/scratch.ts"
 import type { Operation } from "./HookedFiles.ts"
@@ -32,7 +32,7 @@ const inStore = (
     }).pipe(Effect.provide(platform))
   )
 
-const reasonOf = <A>(effect: Effect.Effect<A, FilesError | StoreError>) =>
+const reasonOf = <A>(effect: Effect.Effect<A, StorageError | StoreError>) =>
   Effect.map(Effect.flip(effect), ({ reason }) => reason)
 
 const put = (base: string, path: string, content = ""): void => {

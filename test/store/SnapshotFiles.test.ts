@@ -9,8 +9,8 @@ import * as ManifestNotes from "../../src/format/ManifestNotes.ts"
 import * as ArchiveName from "../../src/model/ArchiveName.ts"
 import * as Namespace from "../../src/model/Namespace.ts"
 import * as Snapshot from "../../src/model/Snapshot.ts"
-import type { FilesError } from "../../src/platform/Files.ts"
 import { manifestLockName } from "../../src/store/SnapshotFiles.ts"
+import type { StorageError } from "../../src/store/StorageError.ts"
 import type { StoreError } from "../../src/store/StoreError.ts"
 import { copyOf, smallGoldenStore } from "../datastore/goldenStores.ts"
 import { atCall, ioError } from "./HookedFiles.ts"
@@ -26,7 +26,7 @@ const setUp = Effect.gen(function* () {
   return { folder: join(path, Snapshot.format(snapshot)), store, files: store.snapshotFiles }
 })
 
-const reasonOf = <A>(effect: Effect.Effect<A, FilesError | StoreError>) =>
+const reasonOf = <A>(effect: Effect.Effect<A, StorageError | StoreError>) =>
   Effect.map(Effect.flip(effect), ({ reason }) => reason)
 
 describe("SnapshotFiles", () => {
