@@ -3,7 +3,7 @@
  * and the largest resident memory of any of them. GNU time does the counting.
  */
 import { execFileSync, spawnSync } from "node:child_process"
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs"
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 
 export interface Command {
@@ -29,6 +29,23 @@ const tailOf = (file: string): string => readFileSync(file, "utf8").trim().split
 /** Puts what waits to be written onto the disk: nobody shall wait for what another one wrote. */
 const settle = (): void => {
   execFileSync("sync")
+}
+
+const pageCache = "/proc/sys/vm/drop_caches"
+const everything = "3"
+
+/**
+ * Empties the system's page cache, as if nothing had been read or written for a long time. False where that is not
+ * allowed: it takes an administrator.
+ */
+export const forgetFiles = (): boolean => {
+  settle()
+  try {
+    writeFileSync(pageCache, everything)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Throws when the command fails; what it printed goes to a file in `workFolder`. */
@@ -61,12 +78,15 @@ const middle = (values: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2
 }
 
-/** Medians of the times; of memory the largest, for it is a limit that must hold. */
-export const median = (measurements: ReadonlyArray<Measurement>): Measurement => ({
-  wallSeconds: middle(measurements.map(({ wallSeconds }) => wallSeconds)),
-  processorSeconds: middle(measurements.map(({ processorSeconds }) => processorSeconds)),
-  memoryPeakBytes: Math.max(...measurements.map(({ memoryPeakBytes }) => memoryPeakBytes))
-})
+/** Medians of the times; of memory the largest, for it is a limit that must hold. Undefined when nothing was measured. */
+export const median = (measurements: ReadonlyArray<Measurement>): Measurement | undefined =>
+  measurements.length === 0
+    ? undefined
+    : {
+        wallSeconds: middle(measurements.map(({ wallSeconds }) => wallSeconds)),
+        processorSeconds: middle(measurements.map(({ processorSeconds }) => processorSeconds)),
+        memoryPeakBytes: Math.max(...measurements.map(({ memoryPeakBytes }) => memoryPeakBytes))
+      }
 
 /** How far the slowest of equal runs lies above the fastest, as a share of the fastest. */
 export const spread = (measurements: ReadonlyArray<Measurement>): number => {

@@ -8,9 +8,9 @@ import * as path from "node:path"
 import type { Command } from "./Measurement.ts"
 import type { Workload } from "./Workload.ts"
 
-export type Step = "init" | "first" | "again" | "verify" | "restore"
+export type Step = "init" | "first" | "again" | "verify" | "verify cold" | "restore"
 
-export const steps: ReadonlyArray<Step> = ["init", "first", "again", "verify", "restore"]
+export const steps: ReadonlyArray<Step> = ["init", "first", "again", "verify", "verify cold", "restore"]
 
 /** Folders of one run; all are new. */
 export interface Place {
@@ -54,12 +54,14 @@ export const granary = ({ argv, changeDetection, keyFile, name, version }: Grana
     const mode = changeDetection === undefined ? [] : ["--change-detection", changeDetection]
     const what = `${archive.name}:${archive.source}`
     const backup = command("backup", ...store, "--backup-id", "bench", ...mode, what)
+    const verify = command("verify", ...store)
     const destination = archive.isDirectory ? target : path.join(target, path.basename(archive.source))
     return {
       init: command("init", repository),
       first: backup,
       again: backup,
-      verify: command("verify", ...store),
+      verify,
+      "verify cold": verify,
       restore: command("restore", ...store, "host/bench", archive.name, destination)
     }
   }
@@ -85,6 +87,7 @@ export const restic = (): Program => ({
       first: command("backup", "."),
       again: command("backup", "."),
       verify: command("check", "--read-data"),
+      "verify cold": command("check", "--read-data"),
       restore: command("restore", "latest", "--target", target)
     }
   }
@@ -109,6 +112,7 @@ export const borg = (name: string, options: ReadonlyArray<string>): Program => (
       first: command(folder, "create", ...options, "::first", "."),
       again: command(folder, "create", ...options, "::again", "."),
       verify: command(folder, "check", "--verify-data"),
+      "verify cold": command(folder, "check", "--verify-data"),
       restore: command(target, "extract", "::again")
     }
   }

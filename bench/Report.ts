@@ -49,8 +49,15 @@ const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<
 
 const mebibytes = (bytes: number): string => (bytes / MIB).toFixed(0)
 
-const timeCell = ({ processorSeconds, wallSeconds }: Measurement.Measurement): string =>
-  `${wallSeconds.toFixed(2)} / ${processorSeconds.toFixed(2)}`
+const notMeasured = "not measured"
+
+const timeCell = (measured: Measurement.Measurement | undefined): string =>
+  measured === undefined
+    ? notMeasured
+    : `${measured.wallSeconds.toFixed(2)} / ${measured.processorSeconds.toFixed(2)}`
+
+const memoryCell = (measured: Measurement.Measurement | undefined): string =>
+  measured === undefined ? notMeasured : mebibytes(measured.memoryPeakBytes)
 
 const notInstalled = ({ name }: Program): ReadonlyArray<string> => [name, ...steps.map(() => "not installed")]
 
@@ -71,7 +78,7 @@ const spacesTable = (rows: ReadonlyArray<Row>): string =>
     ["peak memory, MiB", ...steps, "repository, MiB"],
     rows.map(({ program, measured, repositoryBytes }) => [
       program.name,
-      ...steps.map((step) => mebibytes(Measurement.median(measured[step]).memoryPeakBytes)),
+      ...steps.map((step) => memoryCell(Measurement.median(measured[step]))),
       mebibytes(repositoryBytes)
     ])
   )
@@ -115,7 +122,7 @@ const method = ({ emptyStoreBytes, runs, sections }: Run): string => {
     "## How it is measured",
     [
       `- Each step ran ${runs} ${runs === 1 ? "time" : "times"}, every time in fresh repositories; times are medians, peak memory is the largest seen. All programs ran by turns, one after the other, after the data had been read once. Slowest and fastest of equal runs of a second or more lay up to ${spread} apart.`,
-      "- `first` backs the data up into an empty repository, `again` a second time unchanged, `verify` reads and checks everything stored (`granary verify`, `restic check --read-data`, `borg check --verify-data`), `restore` brings the second backup back into an empty folder. The first round compares what was restored with the source.",
+      "- `first` backs the data up into an empty repository, `again` a second time unchanged, `verify` reads and checks everything stored (`granary verify`, `restic check --read-data`, `borg check --verify-data`), `verify cold` does the same after the system's page cache was emptied, as for a repository that was written long ago (only an administrator may do that), `restore` brings the second backup back into an empty folder. The first round compares what was restored with the source.",
       "- CPU is user and system time of the process and all its children; peak memory the largest resident set of any of them (GNU time). Before every step `sync` puts on the disk what earlier ones wrote.",
       "- The repository's size counts bytes in its files after both backups, not folders.",
       `- \`init\` is on its own: Granary makes all 65,536 chunk folders of the format then, and an empty datastore takes the space of these folders${empty}.`,

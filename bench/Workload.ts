@@ -66,12 +66,12 @@ const makeRandomFile = (folder: string, scale: Scale): Workload => {
   }
 }
 
-/** What the extents of an image hold, and which share of the image each kind has. */
+/** What the extents of an image hold, and which share of the image each kind has: 1.4 GB are no holes. */
 const extentKinds = [
-  { kind: "text", share: 0.2 },
-  { kind: "noise", share: 0.12 },
-  { kind: "zeros", share: 0.03 },
-  { kind: "hole", share: 0.65 }
+  { kind: "text", share: 0.175 },
+  { kind: "noise", share: 0.105 },
+  { kind: "zeros", share: 0.02 },
+  { kind: "hole", share: 0.7 }
 ] as const
 
 type ExtentKind = (typeof extentKinds)[number]["kind"]
@@ -84,7 +84,7 @@ const chooseKind = (
 ): ExtentKind => {
   const lags = extentKinds.map(({ kind, share }) => ({
     kind,
-    lag: share * (position + 32 * MIB) * (0.5 + random()) - filled[kind]
+    lag: share * (position + 32 * MIB) * (0.875 + random() / 4) - filled[kind]
   }))
   return lags.reduce((most, next) => (next.lag > most.lag ? next : most)).kind
 }

@@ -125,6 +125,7 @@ const measureRound = ({ isFirst, measured, program, workFolder, workload }: Roun
   mkdirSync(place.target)
   const commands = program.commands(workload, place)
   for (const step of Program.steps) {
+    if (step === "verify cold" && !Measurement.forgetFiles()) continue
     const result = Measurement.run(commands[step], workFolder)
     measured[step].push(result)
     say(`${workload.name}, ${program.name}, ${step}: ${result.wallSeconds.toFixed(2)} s`)
@@ -135,7 +136,14 @@ const measureRound = ({ isFirst, measured, program, workFolder, workload }: Roun
   return repositoryBytes
 }
 
-const noMeasurements = (): MeasuredSteps => ({ init: [], first: [], again: [], verify: [], restore: [] })
+const noMeasurements = (): MeasuredSteps => ({
+  init: [],
+  first: [],
+  again: [],
+  verify: [],
+  "verify cold": [],
+  restore: []
+})
 
 /** Programs take turns, so that a disturbance of the machine does not hit one of them only. */
 const measureWorkload = (
