@@ -4,8 +4,9 @@
  * While it is open the session holds the group and the new snapshot exclusively, the snapshot it builds on shared, and
  * counts as a writer of the store. The manifest is written last, after everything it names has been flushed and its
  * chunks have been proven to be there (`KnownChunks`): before that the snapshot does not count as finished, and when
- * the session ends without `finish` its folder is removed.
- * A killed process leaves a folder without a manifest; `leftovers` names such folders.
+ * the session ends without `finish` its folder is removed, and its files in the bucket.
+ * A killed process leaves a folder without a manifest; `leftovers` names such folders. So does a session that could not
+ * clean the bucket up, or does not know whether its manifest has arrived there.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -204,17 +205,16 @@ export const open = (
       Effect.suspend(() => KnownChunks.prove(KnownChunks.plan(scene.known, knownChunks, moment), scene))
     yield* prove("register")
     yield* datastore.locks.hold(snapshotLockName(namespace, snapshot), "exclusive")
-    let finished = false
+    let stays = false
+    const keep = Effect.sync(() => void (stays = true))
     yield* lease.storing
     yield* Effect.acquireRelease(datastore.hierarchy.createSnapshot(namespace, snapshot), () =>
-      finished ? Effect.void : Effect.ignore(abandon(datastore, namespace, snapshot))
+      stays ? Effect.void : Effect.ignore(abandon(datastore, namespace, snapshot))
     )
     const { prepareFinish, writeManifest, ...session } = makeSession(datastore, options, snapshot)
-    const publish = Effect.tap(writeManifest, () =>
-      Effect.andThen(
-        Effect.sync(() => (finished = true)),
-        lease.flushed
-      )
+    const publish = Effect.andThen(lease.check, writeManifest).pipe(
+      Effect.tap(() => Effect.andThen(keep, lease.flushed)),
+      Effect.tapError((error) => (mayAppear(error) ? keep : Effect.void))
     )
     return {
       ...session,
@@ -225,6 +225,12 @@ export const open = (
       finish: Effect.andThen(Effect.andThen(prepareFinish, prove("finish")), Effect.uninterruptible(publish))
     }
   })
+
+/**
+ * Whether a manifest that could not be written may be in the bucket all the same, now or a little later. Then all that
+ * it names has to stay: the snapshot is a leftover, and whole wherever it counts as finished.
+ */
+const mayAppear = (error: Failure): boolean => error._tag === "ObjectStoreError" && error.outcomeUnknown
 
 const abandon = (datastore: Datastore["Service"], namespace: Namespace, snapshot: Snapshot.Snapshot) =>
   Effect.andThen(
@@ -281,8 +287,8 @@ const makeSession = (
 
   /** A name enters the manifest before its file is stored, and that may have failed. */
   const proveFiles = Effect.gen(function* () {
-    const { files: stored } = yield* datastore.hierarchy.entry(namespace, snapshot)
-    const missing = files.find(({ filename }) => !stored.includes(filename))
+    const stored = yield* datastore.snapshotFiles.stored(namespace, snapshot)
+    const missing = files.find(({ filename }) => !stored.has(filename))
     if (missing !== undefined) {
       const subject = `${Snapshot.format(snapshot)} ${missing.filename}`
       return yield* storeError("Refused", subject, "this archive was named and never stored")

@@ -68,6 +68,9 @@ const textOf = (error: object, key: "message" | "hint" | "_tag"): string => {
   return typeof value === "string" ? value : ""
 }
 
+/** What was asked for cannot be meant. */
+const usageTags = new Set(["UsageError", "InvalidName", "S3SettingsError"])
+
 /** What to tell about any failure. */
 export const describe = (error: unknown): Described => {
   if (typeof error !== "object" || error === null) {
@@ -78,7 +81,7 @@ export const describe = (error: unknown): Described => {
     tag,
     message: textOf(error, "message") || tag,
     hint: textOf(error, "hint"),
-    exitCode: tag === "UsageError" || tag === "InvalidName" ? exitCodes.usage : exitCodes.failed
+    exitCode: usageTags.has(tag) ? exitCodes.usage : exitCodes.failed
   }
 }
 

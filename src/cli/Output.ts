@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import { root } from "./Root.ts"
+import * as StoreUsage from "./StoreUsage.ts"
 
 /** Writes all of it, also into a pipe that takes its time. A reader that went away ends the program quietly. */
 export const writeStandardOutput = (content: string | Uint8Array): Effect.Effect<void> =>
@@ -24,12 +25,12 @@ export const writeStandardOutput = (content: string | Uint8Array): Effect.Effect
 
 /** Prints a result in the form the user asked for. */
 export const print = (result: { readonly json: unknown; readonly text: string }) =>
-  Effect.flatMap(root, ({ output }) =>
-    writeStandardOutput(
-      output === "json"
-        ? `${JSON.stringify(result.json, null, 2)}\n`
-        : result.text === "" || result.text.endsWith("\n")
-          ? result.text
-          : `${result.text}\n`
-    )
-  )
+  Effect.gen(function* () {
+    const { output } = yield* root
+    if (output === "json") {
+      const json = yield* StoreUsage.withUsage(result.json)
+      return yield* writeStandardOutput(`${JSON.stringify(json, null, 2)}\n`)
+    }
+    const isEnded = result.text === "" || result.text.endsWith("\n")
+    yield* writeStandardOutput(isEnded ? result.text : `${result.text}\n`)
+  })

@@ -33,7 +33,8 @@ const verbs = {
   prune: "removing",
   "gc-mark": "marking",
   "gc-sweep": "sweeping",
-  "gc-remove": "removing"
+  "gc-remove": "removing",
+  refresh: "refreshing"
 }
 
 const amount = (event: Running, value: number): string =>

@@ -1,5 +1,6 @@
 /**
- * Repository: opens the datastore that the shared flags name and runs a command on it.
+ * Repository: opens the datastore that the shared flags name and runs a command on it: in a folder, or in a bucket with
+ * a cache folder beside it.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -8,6 +9,8 @@ import * as Datastore from "../datastore/Datastore.ts"
 import * as Namespace from "../model/Namespace.ts"
 import * as NodePlatform from "../platform/NodePlatform.ts"
 import { parseInput, UsageError } from "./Failure.ts"
+import type { OpenOptions } from "./OpenOptions.ts"
+import * as RepositoryName from "./RepositoryName.ts"
 import { root } from "./Root.ts"
 
 const noRepository = new UsageError({
@@ -15,19 +18,11 @@ const noRepository = new UsageError({
   hint: "use --repository FOLDER or set GRANARY_REPOSITORY"
 })
 
-/** The folder that `--repository` names. */
-export const repositoryPath = Effect.flatMap(root, ({ repository }) =>
-  Option.match(repository, {
+/** What `--repository` names. */
+export const repository = Effect.flatMap(root, ({ repository: text }) =>
+  Option.match(text, {
     onNone: () => Effect.fail(noRepository),
-    onSome: (path) =>
-      /^s3:|^[^/]+@[^/]+:/.test(path)
-        ? Effect.fail(
-            new UsageError({
-              detail: `${path}: this kind of repository is not supported by this version`,
-              hint: "name a local folder"
-            })
-          )
-        : Effect.succeed(path)
+    onSome: (name) => parseInput(() => RepositoryName.parse(name), RepositoryName.form)
   })
 )
 
@@ -37,14 +32,26 @@ export const namespace = Effect.flatMap(root, ({ ns }) => parseInput(() => Names
 /** The datastore in a folder. */
 export const datastoreIn = (path: string) => Datastore.layer({ path }).pipe(Layer.provide(NodePlatform.layer))
 
+const withStore = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  options: OpenOptions,
+  platform: NodePlatform.PlatformOptions
+) =>
+  Effect.gen(function* () {
+    const place = yield* repository
+    const machine = NodePlatform.layerWith(platform)
+    if (place.kind === "folder") {
+      const store = Datastore.layer({ path: place.path })
+      return yield* Effect.provide(effect, Layer.provide(store, machine))
+    }
+    const { layer } = yield* Effect.promise(() => import("./S3Repository.ts"))
+    return yield* Effect.provide(effect, Layer.provide(layer(place, options), machine))
+  })
+
 /** Like `withDatastore`, for work on the content of many chunks: its threads get ready while the store is opened. */
-export const withWorkingDatastore = <A, E, R>(effect: Effect.Effect<A, E, R>) => {
-  const platform = NodePlatform.layerWith({ startsEarly: true })
-  return Effect.flatMap(repositoryPath, (path) =>
-    Effect.provide(effect, Datastore.layer({ path }).pipe(Layer.provide(platform)))
-  )
-}
+export const withWorkingDatastore = <A, E, R>(effect: Effect.Effect<A, E, R>, options: OpenOptions = {}) =>
+  withStore(effect, options, { startsEarly: true })
 
 /** Runs `effect` with the repository open. */
-export const withDatastore = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(repositoryPath, (path) => Effect.provide(effect, datastoreIn(path)))
+export const withDatastore = <A, E, R>(effect: Effect.Effect<A, E, R>, options: OpenOptions = {}) =>
+  withStore(effect, options, {})

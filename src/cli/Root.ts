@@ -4,6 +4,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
+import * as S3Flags from "./S3Flags.ts"
 
 const optionalWithEnvironment = (flag: Flag.Flag<string>, variable: string) =>
   flag.pipe(Flag.withFallbackConfig(Config.String(variable)), Flag.optional)
@@ -13,7 +14,9 @@ export const root = Command.make("granary").pipe(
     repository: optionalWithEnvironment(
       Flag.String("repository").pipe(
         Flag.withAlias("r"),
-        Flag.withDescription("The datastore: a folder (or set GRANARY_REPOSITORY)"),
+        Flag.withDescription(
+          "The datastore: a folder, or s3:ENDPOINT-ID/BUCKET/STORE (or set GRANARY_REPOSITORY)"
+        ),
         Flag.withMetavar("REPO")
       ),
       "GRANARY_REPOSITORY"
@@ -35,6 +38,21 @@ export const root = Command.make("granary").pipe(
       Flag.withMetavar("FILE"),
       Flag.optional
     ),
+    cache: optionalWithEnvironment(
+      Flag.String("cache").pipe(
+        Flag.withDescription("Cache folder of a datastore in a bucket (or set GRANARY_CACHE)"),
+        Flag.withMetavar("DIR")
+      ),
+      "GRANARY_CACHE"
+    ),
+    configDir: optionalWithEnvironment(
+      Flag.String("config-dir").pipe(
+        Flag.withDescription("Folder with the configuration (or set GRANARY_CONFIG_DIR)"),
+        Flag.withMetavar("DIR")
+      ),
+      "GRANARY_CONFIG_DIR"
+    ),
+    ...S3Flags.flags,
     output: Flag.Literals("output", ["text", "json"]).pipe(
       Flag.withDescription("Text for people or JSON for programs"),
       Flag.withDefault("text")

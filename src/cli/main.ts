@@ -28,11 +28,13 @@ import { notes } from "./commands/Notes.ts"
 import { protect, unprotect } from "./commands/Protect.ts"
 import { prune } from "./commands/Prune.ts"
 import { restore } from "./commands/Restore.ts"
+import { s3 } from "./commands/S3.ts"
 import { snapshots } from "./commands/Snapshots.ts"
 import { verify } from "./commands/Verify.ts"
 import { describe, type Described, ExitStatus, exitCodes, render } from "./Failure.ts"
 import * as ProgressBar from "./ProgressBar.ts"
 import { root } from "./Root.ts"
+import * as Usage from "./StoreUsage.ts"
 import { version } from "./version.ts"
 
 export const granary = root.pipe(
@@ -40,7 +42,7 @@ export const granary = root.pipe(
     { group: "Back up and restore", commands: [init, backup, restore, verify, demo] },
     { group: "Look inside", commands: [snapshots, groups, namespaces, files, ls, cat, find, diff] },
     { group: "Care for snapshots", commands: [prune, forget, protect, unprotect, notes, gc] },
-    { group: "Tools", commands: [inspect, key] }
+    { group: "Tools", commands: [inspect, key, s3] }
   ])
 )
 
@@ -71,6 +73,17 @@ const presenter = Effect.map(CliOutput.Presenter, (original) => ({
   present: (event: CliOutput.Presenter.Event) =>
     event._tag === "InvalidInvocation" ? Effect.void : original.present(event)
 }))
+
+/** Failures of what was carried out to its end: what that has cost is of interest. */
+const isOfWorkDone = (cause: Cause.Cause<unknown>): boolean =>
+  describe(Cause.squash(cause)).tag === "CommandFailed"
+
+/** What an S3 server was asked for, when the command was carried out. */
+const reportUsage = (exit: Exit.Exit<unknown, unknown>, output: "text" | "json"): Effect.Effect<void> =>
+  Effect.map(Usage.read, (usage) => {
+    if (usage === undefined || (Exit.isFailure(exit) && !isOfWorkDone(exit.cause))) return
+    standardError(`${Usage.render(usage, output)}\n`)
+  })
 
 /** Exit code of a failed run; says what went wrong. */
 const reportFailure = (cause: Cause.Cause<unknown>, output: "text" | "json"): number => {
@@ -107,10 +120,12 @@ export const run = (args: ReadonlyArray<string>): Effect.Effect<number> => {
   return Effect.uninterruptibleMask((interruptibly) =>
     interruptibly(command).pipe(
       Effect.exit,
-      Effect.map((exit) => {
+      Effect.tap((exit) => {
         display.clear()
-        return Exit.isSuccess(exit) ? status.code : reportFailure(exit.cause, output)
-      })
+        return reportUsage(exit, output)
+      }),
+      Effect.map((exit) => (Exit.isSuccess(exit) ? status.code : reportFailure(exit.cause, output))),
+      Effect.provideService(Usage.StoreUsage, { meter: undefined })
     )
   )
 }

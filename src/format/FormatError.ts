@@ -17,6 +17,7 @@ export type FormatName =
   | "catalog"
   | "pxar archive"
   | "task id"
+  | "configuration"
 
 export class FormatError extends Data.TaggedError("FormatError")<{
   readonly format: FormatName

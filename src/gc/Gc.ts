@@ -13,9 +13,13 @@ import * as AuthId from "../model/AuthId.ts"
 import type { Files } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import * as TaskIds from "../platform/TaskIds.ts"
-import type { StoreError } from "../store/StoreError.ts"
+import { storeError, type StoreError } from "../store/StoreError.ts"
+import * as BucketSite from "./bucket/BucketSite.ts"
+import * as BucketSweep from "./bucket/BucketSweep.ts"
+import * as ServerClock from "./bucket/ServerClock.ts"
 import * as Collector from "./Collector.ts"
 import * as GcPlan from "./GcPlan.ts"
+import { GcRules } from "./GcRules.ts"
 import * as GcStatus from "./GcStatus.ts"
 import * as MissingChunks from "./MissingChunks.ts"
 import * as Sweep from "./Sweep.ts"
@@ -40,6 +44,8 @@ export interface GcSummary {
   readonly warnings: ReadonlyArray<string>
   /** What could not be looked at or removed. */
   readonly errors: ReadonlyArray<string>
+  /** What was asked of the bucket; undefined when the folder is the store. */
+  readonly requests: BucketSite.RequestCounts | undefined
   readonly removeSeconds: number
 }
 
@@ -62,17 +68,42 @@ const prepare = (datastore: Datastore["Service"], upid: string, options: GcOptio
     return skewSeconds
   })
 
+/** What a bucket needs besides; until the scope closes other hosts neither write nor collect. */
+const openSite = (
+  datastore: Datastore["Service"],
+  isDryRun: boolean
+): Effect.Effect<BucketSite.BucketSite | undefined, Failure, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { guards, hosts } = datastore
+    if (datastore.bucket === undefined || hosts === undefined) return undefined
+    const { bucket, requests } = BucketSite.counted(datastore.bucket)
+    if (isDryRun) return { bucket, guards, requests, skew: undefined, collecting: undefined }
+    const rules = yield* GcRules
+    const collecting = rules.excludesForeignWriters ? yield* hosts.collecting : undefined
+    return { bucket, guards, requests, collecting, skew: yield* ServerClock.measure(bucket) }
+  })
+
+const checkOptions = (datastore: Datastore["Service"], options: GcOptions) =>
+  Effect.gen(function* () {
+    yield* GcPlan.checkOptions(options)
+    if (datastore.bucket === undefined || options.mark !== "atime") return
+    const detail =
+      "marks as access times need all chunks in the folder; of this store they are kept in memory"
+    return yield* storeError("Refused", datastore.bucket.title, detail)
+  })
+
 /** Makes the plan; until the scope closes nobody else collects in this store. */
 export const plan = (
   options: GcOptions = {}
 ): Effect.Effect<GcPlan.GcPlan, Failure, Datastore | Files | Scope.Scope> =>
   Effect.gen(function* () {
     const datastore = yield* Datastore
-    yield* GcPlan.checkOptions(options)
+    yield* checkOptions(datastore, options)
     const upid = yield* begin(datastore, options)
     yield* Collector.hold(datastore)
+    const site = yield* openSite(datastore, false)
     const skewSeconds = yield* prepare(datastore, upid, options)
-    return yield* GcPlan.make({ ...options, upid, isDryRun: false, skewSeconds })
+    return yield* GcPlan.make({ ...options, upid, isDryRun: false, skewSeconds, site })
   })
 
 const statusOf = (made: GcPlan.GcPlan, sweep: Sweep.SweepOutcome): GcStatus.GcStatus => {
@@ -81,8 +112,8 @@ const statusOf = (made: GcPlan.GcPlan, sweep: Sweep.SweepOutcome): GcStatus.GcSt
     upid: made.upid,
     indexFileCount: made.indexFiles,
     indexDataBytes: made.indexBytes,
-    diskBytes: kept.bytes + sweep.renewed.bytes,
-    diskChunks: kept.chunks + sweep.renewed.chunks,
+    diskBytes: kept.bytes + sweep.renewed.bytes + sweep.mended.bytes,
+    diskChunks: kept.chunks + sweep.renewed.chunks + sweep.mended.chunks,
     removedBytes: sweep.removed.bytes,
     removedChunks: sweep.removed.chunks,
     pendingBytes: pending.bytes + sweep.failed.bytes,
@@ -98,15 +129,18 @@ export const execute = (made: GcPlan.GcPlan): Effect.Effect<GcSummary, Failure, 
   Effect.gen(function* () {
     const { layout } = yield* Datastore
     const condemned = yield* MissingChunks.condemn(made.missing.archives, made.upid)
-    const [sweep, removeSeconds] = yield* GcPlan.timed(Sweep.run(made))
+    const sweeping = made.bucket === undefined ? Sweep.run(made) : BucketSweep.run(made, made.bucket)
+    const [sweep, removeSeconds] = yield* GcPlan.timed(sweeping)
     const status = statusOf(made, sweep)
     yield* GcStatus.write(layout, status)
     const warnings = [...made.warnings, ...condemned]
-    return { plan: made, sweep, status, warnings, errors: [...made.errors, ...sweep.errors], removeSeconds }
+    const requests = yield* requestsOf(made)
+    const errors = [...made.errors, ...sweep.errors]
+    return { plan: made, sweep, status, warnings, errors, requests, removeSeconds }
   })
 
 /** What the sweep would remove if everything went well. */
-export const expectedOutcome = ({ leftovers, listing }: GcPlan.GcPlan): Sweep.SweepOutcome => ({
+export const expectedOutcome = ({ bucket, leftovers, listing }: GcPlan.GcPlan): Sweep.SweepOutcome => ({
   removed: listing.removable,
   removedBad: listing.removableBad,
   removedTemporaries: {
@@ -116,20 +150,27 @@ export const expectedOutcome = ({ leftovers, listing }: GcPlan.GcPlan): Sweep.Sw
   renewed: { chunks: 0, bytes: 0 },
   failed: { chunks: 0, bytes: 0 },
   failedBad: 0,
+  mended: bucket?.mendableCounts ?? { chunks: 0, bytes: 0 },
+  untrue: bucket?.untrue.count ?? 0,
   errors: []
 })
+
+const requestsOf = ({ bucket }: GcPlan.GcPlan): Effect.Effect<BucketSite.RequestCounts | undefined> =>
+  bucket === undefined ? Effect.succeed(undefined) : bucket.site.requests
 
 /** Says what a collection would do. Changes nothing in the store, takes no lock, and hinders nobody. */
 export const dryRun = (options: GcOptions = {}): Effect.Effect<GcSummary, Failure, Datastore | Files> =>
   Effect.gen(function* () {
     const datastore = yield* Datastore
-    yield* GcPlan.checkOptions(options)
+    yield* checkOptions(datastore, options)
     const upid = yield* begin(datastore, options)
-    const made = yield* GcPlan.make({ ...options, upid, isDryRun: true, skewSeconds: 0 })
+    const site = yield* Effect.scoped(openSite(datastore, true))
+    const made = yield* GcPlan.make({ ...options, upid, isDryRun: true, skewSeconds: 0, site })
     yield* reportWarnings(made.warnings, made.errors)
     const status = statusOf(made, expectedOutcome(made))
     const { errors, warnings } = made
-    return { plan: made, sweep: undefined, status, warnings, errors, removeSeconds: 0 }
+    const requests = yield* requestsOf(made)
+    return { plan: made, sweep: undefined, status, warnings, errors, requests, removeSeconds: 0 }
   })
 
 const warningsMax = 100

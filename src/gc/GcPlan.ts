@@ -17,8 +17,12 @@ import { Progress } from "../platform/Progress.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import type { Doubt } from "../store/Doubts.ts"
 import type { LiveWriter } from "../store/Writers.ts"
+import * as BucketIndexes from "./bucket/BucketIndexes.ts"
+import * as BucketLook from "./bucket/BucketLook.ts"
+import type { BucketSite } from "./bucket/BucketSite.ts"
 import * as ChunkListing from "./ChunkListing.ts"
 import { GcRules } from "./GcRules.ts"
+import type { JudgingInput } from "./Judging.ts"
 import * as MarkPhase from "./MarkPhase.ts"
 import * as Leftovers from "./Leftovers.ts"
 import * as Marks from "./Marks.ts"
@@ -43,6 +47,8 @@ export interface PlanContext extends PlanOptions {
   readonly isDryRun: boolean
   /** By how many seconds the file system's clock is behind ours. */
   readonly skewSeconds: number
+  /** Of a datastore in a bucket; undefined when the folder is the store. */
+  readonly site: BucketSite | undefined
 }
 
 export interface GcPlan {
@@ -55,10 +61,13 @@ export interface GcPlan {
   readonly marks: Marks.MarkStatistics
   readonly indexFiles: number
   readonly indexBytes: number
+  /** Of a datastore in a bucket: what there is of objects. */
   readonly listing: ChunkListing.ChunkListing
   readonly missing: MissingChunks.MissingChunks
   /** Temporary files outside of the chunk folders that may go. */
   readonly leftovers: Leftovers.Leftovers
+  /** Undefined when the folder is the store. */
+  readonly bucket: BucketLook.BucketPlan | undefined
   /** What is given up when the chunks in doubt are gone. */
   readonly doubts: ReadonlyArray<Doubt>
   readonly warnings: ReadonlyArray<string>
@@ -127,16 +136,34 @@ const mark = (context: PlanContext, marks: Marks.Marks, writers: ReadonlyArray<L
       })
     progress("started", 0, undefined)
     const outcome = yield* MarkPhase.run({ marks, rules, writers, isDryRun: context.isDryRun })
-    progress("ended", outcome.indexFiles, outcome.indexFiles)
-    if (outcome.damaged.length > 0 && rules.refusesDamagedIndexes) {
+    const indexes = yield* markBucket(context, marks, outcome)
+    const indexFiles = outcome.indexFiles + indexes.indexFiles
+    progress("ended", indexFiles, indexFiles)
+    const damaged = [...outcome.damaged, ...indexes.damaged]
+    if (damaged.length > 0 && rules.refusesDamagedIndexes) {
       return yield* storeError(
         "Damaged",
-        outcome.damaged.join(", "),
-        `${outcome.damaged.length === 1 ? "this index is" : "these indexes are"} damaged, and what a damaged index ` +
+        damaged.join(", "),
+        `${damaged.length === 1 ? "this index is" : "these indexes are"} damaged, and what a damaged index ` +
           "needs nobody knows: nothing was removed; restore the file from a copy, or forget its snapshot"
       )
     }
-    return outcome
+    const indexBytes = outcome.indexBytes + indexes.indexBytes
+    return {
+      ...outcome,
+      indexes,
+      indexFiles,
+      indexBytes,
+      warnings: [...outcome.warnings, ...indexes.warnings]
+    }
+  })
+
+const markBucket = (context: PlanContext, marks: Marks.Marks, { marked }: MarkPhase.MarkOutcome) =>
+  Effect.gen(function* () {
+    const { site, skewSeconds } = context
+    const { marksForeignIndexes } = yield* GcRules
+    if (site === undefined || !marksForeignIndexes) return BucketIndexes.nothing
+    return yield* BucketIndexes.mark({ site, marks, marked, skewSeconds })
   })
 
 const writerWarnings = (writers: ReadonlyArray<LiveWriter>): ReadonlyArray<string> =>
@@ -150,6 +177,22 @@ const skewWarnings = (skewSeconds: number): ReadonlyArray<string> =>
   Math.abs(skewSeconds) > skewToleratedSeconds
     ? [`the clocks of the file system and of this machine are ${Math.abs(skewSeconds)} s apart`]
     : []
+
+interface LookInput extends JudgingInput {
+  readonly indexes: BucketIndexes.BucketIndexes
+}
+
+/** What lies there, and what does not. */
+const look = (context: PlanContext, input: LookInput) =>
+  Effect.gen(function* () {
+    const { layout } = yield* Datastore
+    const rules = yield* GcRules
+    const { site } = context
+    if (site !== undefined) return yield* BucketLook.run({ ...input, layout, site, rules })
+    const listing = yield* ChunkListing.run({ ...input, layout })
+    const missing = yield* MissingChunks.find(input.marks.notFound())
+    return { listing, missing, bucket: undefined, warnings: [] }
+  })
 
 /** Makes the plan. The caller holds the right to collect (see `Collector`), unless it is a dry run. */
 export const make = (context: PlanContext): Effect.Effect<GcPlan, Failure, Datastore | Files> =>
@@ -167,9 +210,10 @@ export const make = (context: PlanContext): Effect.Effect<GcPlan, Failure, Datas
     const marks = yield* makeMarks(context)
     const [marked, markSeconds] = yield* timed(mark(context, marks, writers))
     const writersSeconds = Math.min(startSeconds, oldestSeconds)
-    const sweep = ChunkListing.run({ layout: datastore.layout, marks, cutoffSeconds, writersSeconds, doubts })
-    const [listing, sweepSeconds] = yield* timed(sweep)
-    const missing = yield* MissingChunks.find(marks.notFound())
+    const { indexes } = marked
+    const looking = look(context, { marks, cutoffSeconds, writersSeconds, doubts, indexes })
+    const [looked, sweepSeconds] = yield* timed(looking)
+    const { bucket, listing, missing } = looked
     const leftovers = yield* Leftovers.find(marked.temporaries, cutoffSeconds)
     return {
       upid: context.upid,
@@ -182,10 +226,16 @@ export const make = (context: PlanContext): Effect.Effect<GcPlan, Failure, Datas
       indexBytes: marked.indexBytes,
       listing,
       missing,
+      bucket,
       leftovers,
       // A snapshot that was never finished may name torn chunks, and keeps them until it is removed.
       doubts: doubts.filter(({ untilSeconds }) => untilSeconds < marked.oldestUnfinishedSeconds),
-      warnings: [...writerWarnings(writers), ...skewWarnings(skewSeconds), ...marked.warnings],
+      warnings: [
+        ...writerWarnings(writers),
+        ...skewWarnings(skewSeconds),
+        ...marked.warnings,
+        ...looked.warnings
+      ],
       errors: [...listing.errors, ...missing.errors, ...leftovers.errors],
       markSeconds,
       sweepSeconds

@@ -24,6 +24,20 @@ export interface GcRules {
   readonly rechecksUnderGuard: boolean
   /** One file that cannot be removed does not stop the collection. */
   readonly countsErrors: boolean
+  /** In a bucket: while other hosts write, nothing is collected, and they do not begin. */
+  readonly excludesForeignWriters: boolean
+  /** In a bucket: indexes that the cache folder lacks are read from the bucket and marked. */
+  readonly marksForeignIndexes: boolean
+  /** In a bucket: an object that was put after the cutoff stays, whatever the cache folder says. */
+  readonly respectsLastModified: boolean
+  /** In a bucket: the server's times are taken for what they are by our own clock. */
+  readonly correctsSkew: boolean
+  /** In a bucket: other hosts are told before anything is deleted that their markers are not to be relied on. */
+  readonly replacesGeneration: boolean
+  /** In a bucket: the guards are held until the server has answered what became of the objects. */
+  readonly holdsGuardsWhileDeleting: boolean
+  /** In a bucket: a marker goes before its object. */
+  readonly forgetsBeforeDeleting: boolean
 }
 
 export const allRules: GcRules = {
@@ -34,7 +48,14 @@ export const allRules: GcRules = {
   marksStrayIndexes: true,
   refusesDamagedIndexes: true,
   rechecksUnderGuard: true,
-  countsErrors: true
+  countsErrors: true,
+  excludesForeignWriters: true,
+  marksForeignIndexes: true,
+  respectsLastModified: true,
+  correctsSkew: true,
+  replacesGeneration: true,
+  holdsGuardsWhileDeleting: true,
+  forgetsBeforeDeleting: true
 }
 
 export const GcRules = Context.Reference<GcRules>("granary/gc/GcRules", { defaultValue: () => allRules })

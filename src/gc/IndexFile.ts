@@ -16,7 +16,7 @@ import type { StorageError } from "../store/StorageError.ts"
 
 export const isIndexName = (name: string): boolean => name.endsWith(".fidx") || name.endsWith(".didx")
 
-const indexMaxBytes = 2 ** 31 - 1
+export const indexMaxBytes = 2 ** 31 - 1
 
 /** Fails with `Damaged` unless the entries are those that the header speaks of. A worker thread does the hashing. */
 export const prove = (
@@ -30,6 +30,12 @@ export const prove = (
     return yield* storeError("Damaged", path, `its checksum is ${computed}, its header says ${checksum}`)
   })
 
+/** Fails with `Damaged` for bytes that are no index of the kind that the name says. */
+export const decode = (path: string, bytes: Uint8Array): Effect.Effect<ChunkIndex, StoreError> =>
+  decodeOrDamaged(path, (): ChunkIndex =>
+    path.endsWith(".fidx") ? FixedIndex.decode(bytes) : DynamicIndex.decode(bytes)
+  )
+
 /** Undefined when the file is gone; fails with `Damaged` for one that is no index. Still to be proven. */
 export const read = (path: string): Effect.Effect<ChunkIndex | undefined, StorageError | StoreError, Files> =>
   Effect.gen(function* () {
@@ -37,10 +43,7 @@ export const read = (path: string): Effect.Effect<ChunkIndex | undefined, Storag
     const bytes = yield* files
       .readFile(path, indexMaxBytes)
       .pipe(Effect.catchIf(isNotFound, () => Effect.succeed(undefined)))
-    if (bytes === undefined) return undefined
-    return yield* decodeOrDamaged(path, (): ChunkIndex =>
-      path.endsWith(".fidx") ? FixedIndex.decode(bytes) : DynamicIndex.decode(bytes)
-    )
+    return bytes === undefined ? undefined : yield* decode(path, bytes)
   })
 
 /**

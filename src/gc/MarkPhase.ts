@@ -66,6 +66,8 @@ export interface MarkOutcome {
   readonly damaged: ReadonlyArray<string>
   /** Files that were to replace others, of programs at work or dead. */
   readonly temporaries: ReadonlyArray<string>
+  /** Paths of the indexes that were marked, and what their headers said. */
+  readonly marked: ReadonlyMap<string, Digest>
 }
 
 /** From here on a round tries to keep backups out of the group, so that it is the last one. */
@@ -303,5 +305,5 @@ export const run = (input: MarkInput): Effect.Effect<MarkOutcome, Failure, Requi
     if (input.rules.drainsMoves) yield* drainMoves(walk)
     const { damaged, totals, warnings } = walk
     const { temporaries } = tree
-    return { ...totals, warnings: [...warnings], damaged: [...damaged], temporaries }
+    return { ...totals, warnings: [...warnings], damaged: [...damaged], temporaries, marked: walk.marked }
   })

@@ -8,6 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import { Datastore } from "../datastore/Datastore.ts"
+import type { ChunkIndex } from "../format/ChunkIndex.ts"
 import * as ManifestNotes from "../format/ManifestNotes.ts"
 import * as Digest from "../model/Digest.ts"
 import { DigestTable } from "../model/DigestTable.ts"
@@ -71,18 +72,32 @@ const confirm = (digests: Uint8Array, errors: Array<string>) =>
     return absent
   })
 
-interface Search {
+/** An index that is not in the folder. */
+export interface ElsewhereIndex {
+  readonly place: MissingPlace
+  /** Undefined when it is gone or damaged. */
+  readonly read: Effect.Effect<ChunkIndex | undefined, Failure>
+}
+
+export interface LocateOptions {
+  /** Of a snapshot in the folder: whether the store has it. Default: yes. */
+  readonly isThere?: (place: Omit<MissingPlace, "archive">) => boolean
+  /** Default: none. */
+  readonly elsewhere?: ReadonlyArray<ElsewhereIndex>
+}
+
+interface Search extends LocateOptions {
   /** Number of each missing digest. */
   readonly numbers: DigestTable
   readonly places: Array<Array<MissingPlace>>
   readonly archives: Array<BrokenArchive>
 }
 
-const searchIndex = (search: Search, path: string, place: MissingPlace) =>
+const readOrNothing = (path: string) =>
+  IndexFile.read(path).pipe(Effect.catchTag("StoreError", () => Effect.succeed(undefined)))
+
+const searchIndex = (search: Search, index: ChunkIndex | undefined, place: MissingPlace) =>
   Effect.gen(function* () {
-    const index = yield* IndexFile.read(path).pipe(
-      Effect.catchTag("StoreError", () => Effect.succeed(undefined))
-    )
     if (index === undefined) return
     const found = new Set<number>()
     yield* forEachStretch(index, (offset, stride, count) => {
@@ -109,14 +124,35 @@ const searchGroups = (search: Search) =>
           .snapshots(namespace, group)
           .pipe(Effect.catchIf(isGone, () => Effect.succeed([])))
         for (const { files, finished, snapshot } of entries) {
-          if (!finished) continue
+          if (!finished || search.isThere?.({ namespace, snapshot }) === false) continue
           for (const archive of files.filter(IndexFile.isIndexName)) {
             const path = `${snapshotPath(layout, namespace, snapshot)}/${archive}`
-            yield* searchIndex(search, path, { namespace, snapshot, archive })
+            yield* searchIndex(search, yield* readOrNothing(path), { namespace, snapshot, archive })
           }
         }
       }
     }
+  })
+
+/** Whose the chunks are that are absent. */
+export const locate = (
+  digests: ReadonlyArray<Uint8Array>,
+  options: LocateOptions = {}
+): Effect.Effect<MissingChunks, Failure, Datastore | Files> =>
+  Effect.gen(function* () {
+    if (digests.length === 0) return nothingMissing
+    const absent = digests.toSorted((left, right) => Buffer.compare(left, right))
+    const numbers = new DigestTable(absent.length)
+    absent.forEach((bytes, number) => numbers.set(bytes, 0, number))
+    const listed = absent.slice(0, listedMax)
+    const search: Search = { ...options, numbers, places: listed.map(() => []), archives: [] }
+    yield* searchGroups(search)
+    for (const { place, read } of options.elsewhere ?? []) yield* searchIndex(search, yield* read, place)
+    const chunks = listed.map((bytes, number): MissingChunk => ({
+      digest: Digest.fromBytes(bytes),
+      places: search.places[number] ?? []
+    }))
+    return { count: absent.length, chunks, archives: search.archives, errors: [] }
   })
 
 /** `notFound` are marked digests that the sweep did not meet, 32 bytes each. */
@@ -124,18 +160,8 @@ export const find = (notFound: Uint8Array): Effect.Effect<MissingChunks, Failure
   Effect.gen(function* () {
     if (notFound.length === 0) return nothingMissing
     const errors: Array<string> = []
-    const absent = (yield* confirm(notFound, errors)).toSorted((left, right) => Buffer.compare(left, right))
-    if (absent.length === 0) return { ...nothingMissing, errors }
-    const numbers = new DigestTable(absent.length)
-    absent.forEach((bytes, number) => numbers.set(bytes, 0, number))
-    const listed = absent.slice(0, listedMax)
-    const search: Search = { numbers, places: listed.map(() => []), archives: [] }
-    yield* searchGroups(search)
-    const chunks = listed.map((bytes, number): MissingChunk => ({
-      digest: Digest.fromBytes(bytes),
-      places: search.places[number] ?? []
-    }))
-    return { count: absent.length, chunks, archives: search.archives, errors }
+    const located = yield* locate(yield* confirm(notFound, errors))
+    return { ...located, errors }
   })
 
 /** The snapshots to which the archives belong, each once. */

@@ -14,6 +14,8 @@ export interface Removal {
   readonly digest: Digest.Digest
   readonly fileName: string
   readonly kind: RemovalKind["kind"]
+  /** Of a condemned chunk; otherwise 0. */
+  readonly number: number
   readonly sizeBytes: number
 }
 
@@ -48,12 +50,13 @@ export class Removals {
     const digest = Digest.fromBytes(this.#digests, position * Digest.lengthBytes)
     const code = this.#codes[position] ?? chunkCode
     const sizeBytes = this.#sizes[position] ?? 0
-    if (code === chunkCode) return { digest, fileName: digest, kind: "chunk", sizeBytes }
+    if (code === chunkCode) return { digest, fileName: digest, kind: "chunk", number: 0, sizeBytes }
     if (code === temporaryCode) {
       const suffix = this.#suffixes.get(position) ?? ""
-      return { digest, fileName: `${digest}${suffix}`, kind: "temporary", sizeBytes }
+      return { digest, fileName: `${digest}${suffix}`, kind: "temporary", number: 0, sizeBytes }
     }
-    return { digest, fileName: `${digest}.${code - firstBadCode}.bad`, kind: "bad", sizeBytes }
+    const number = code - firstBadCode
+    return { digest, fileName: `${digest}.${number}.bad`, kind: "bad", number, sizeBytes }
   }
 
   #grow(): void {

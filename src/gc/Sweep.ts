@@ -1,5 +1,5 @@
 /**
- * Sweep: removes what a plan lists. Every file is looked at once more under its digest's guard: whoever has used the
+ * Sweep: removes what a plan lists (of a datastore in a bucket `BucketSweep` does). Every file is looked at once more under its digest's guard: whoever has used the
  * chunk since the plan was made has renewed its time, and keeps it. A guard is held for that only: a writer waits for
  * a stat and an unlink, never for the sweep.
  *
@@ -25,24 +25,30 @@ export interface SweepOutcome {
   /** Chunks that could not be removed. */
   readonly failed: ChunkCounts
   readonly failedBad: number
+  /** In a bucket: chunks that were not there, and were put there again from the cache folder. */
+  readonly mended: ChunkCounts
+  /** In a bucket: files of the cache folder that said what was not true, and were dropped. */
+  readonly untrue: number
   readonly errors: ReadonlyArray<string>
 }
 
 const removalsPerTurn = 256
 
-const makeOutcome = () => ({
+export const makeTally = () => ({
   removed: { chunks: 0, bytes: 0 },
   removedBad: 0,
   removedTemporaries: { chunks: 0, bytes: 0 },
   renewed: { chunks: 0, bytes: 0 },
   failed: { chunks: 0, bytes: 0 },
   failedBad: 0,
+  mended: { chunks: 0, bytes: 0 },
+  untrue: 0,
   errors: new Array<string>()
 })
 
-type Tally = ReturnType<typeof makeOutcome>
+export type Tally = ReturnType<typeof makeTally>
 
-const countRemoved = (tally: Tally, { kind }: Removal, sizeBytes: number): void => {
+export const countRemoved = (tally: Tally, { kind }: Removal, sizeBytes: number): void => {
   if (kind === "temporary") {
     tally.removedTemporaries.chunks += 1
     tally.removedTemporaries.bytes += sizeBytes
@@ -53,15 +59,16 @@ const countRemoved = (tally: Tally, { kind }: Removal, sizeBytes: number): void 
   else tally.removed.chunks += 1
 }
 
-const countFailed = (tally: Tally, { kind, sizeBytes }: Removal, error: StorageError): void => {
-  tally.errors.push(error.message)
+/** Without an error when it has been told for many. */
+export const countFailed = (tally: Tally, { kind, sizeBytes }: Removal, error?: StorageError): void => {
+  if (error !== undefined) tally.errors.push(error.message)
   if (kind === "temporary") return
   tally.failed.bytes += sizeBytes
   if (kind === "bad") tally.failedBad += 1
   else tally.failed.chunks += 1
 }
 
-const removeOne = (removal: Removal, tally: Tally, cutoffSeconds: number) =>
+export const removeOne = (removal: Removal, tally: Tally, cutoffSeconds: number) =>
   Effect.gen(function* () {
     const { chunks } = yield* Datastore
     const rules = yield* GcRules
@@ -90,12 +97,26 @@ const settleDoubts = (plan: GcPlan, { errors, renewed }: Tally) =>
     if (isClear && plan.errors.length === 0 && errors.length === 0) yield* writers.settle(plan.doubts)
   })
 
+/** What comes after the chunks. */
+export const finish = (
+  plan: GcPlan,
+  tally: Tally
+): Effect.Effect<SweepOutcome, StorageError, Datastore | Files> =>
+  Effect.gen(function* () {
+    const leftovers = yield* Leftovers.remove(plan.leftovers.paths, plan.cutoffSeconds)
+    tally.removedTemporaries.chunks += leftovers.counts.chunks
+    tally.removedTemporaries.bytes += leftovers.counts.bytes
+    tally.errors.push(...leftovers.errors)
+    yield* settleDoubts(plan, tally)
+    return tally
+  })
+
 export const run = (plan: GcPlan): Effect.Effect<SweepOutcome, StorageError, Datastore | Files> =>
   Effect.gen(function* () {
     const { chunks, layout } = yield* Datastore
     const report = yield* Progress
     const { removals } = plan.listing
-    const tally = makeOutcome()
+    const tally = makeTally()
     const progress = (state: "started" | "running" | "ended", done: number) =>
       report({
         type: "progress",
@@ -118,10 +139,5 @@ export const run = (plan: GcPlan): Effect.Effect<SweepOutcome, StorageError, Dat
       progress("running", end)
     }
     progress("ended", removals.count)
-    const leftovers = yield* Leftovers.remove(plan.leftovers.paths, plan.cutoffSeconds)
-    tally.removedTemporaries.chunks += leftovers.counts.chunks
-    tally.removedTemporaries.bytes += leftovers.counts.bytes
-    tally.errors.push(...leftovers.errors)
-    yield* settleDoubts(plan, tally)
-    return tally
+    return yield* finish(plan, tally)
   })

@@ -111,7 +111,7 @@ const conditionalPut = (scene: Scene) =>
     yield* scene.store.putIfAbsent(key, bytes("first"))
     const second = yield* scene.store.putIfAbsent(key, bytes("second"))
     const text = yield* readText(scene, key)
-    return second === "present" && text === "first"
+    return second.outcome === "present" && text === "first"
       ? found("honoured", "what is there is never overwritten")
       : found("broken", "the server overwrites an object although it was asked not to")
   })

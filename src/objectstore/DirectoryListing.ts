@@ -85,7 +85,8 @@ const pageOf = (found: ReadonlyArray<Found>, isLast: boolean): ListPage => {
   const objects: Array<ListedObject> = []
   const foreignKeys: Array<string> = []
   for (const { key, ...rest } of found) {
-    if (ObjectKey.isObjectKey(key)) objects.push({ key, ...rest })
+    // An etag is a sum over the whole body: a listing that read them all would cost as much as copying the bucket.
+    if (ObjectKey.isObjectKey(key)) objects.push({ key, ...rest, etag: undefined })
     else foreignKeys.push(key)
   }
   const last = found.at(-1)

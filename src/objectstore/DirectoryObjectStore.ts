@@ -18,7 +18,7 @@ import { listPage } from "./DirectoryListing.ts"
 import * as DirectoryPlacement from "./DirectoryPlacement.ts"
 import { bodyName, objectPath } from "./directoryPaths.ts"
 import type { ObjectKey } from "./ObjectKey.ts"
-import { batchSizeMax, ObjectStore, type ListRequest, pageSizeMax } from "./ObjectStore.ts"
+import { batchSizeMax, ObjectStore, type ListRequest, pageSizeMax, present } from "./ObjectStore.ts"
 import { ObjectStoreError, type ObjectStoreOperation, type ObjectStoreReason } from "./ObjectStoreError.ts"
 
 export interface DirectoryOptions {
@@ -159,7 +159,9 @@ export const make = (
     return ObjectStore.of({
       put: (key, body) => put("put", key, body),
       putIfAbsent: (key, body) =>
-        Effect.map(write("putIfAbsent", key, body, false), (isPlaced) => (isPlaced ? "created" : "present")),
+        Effect.map(write("putIfAbsent", key, body, false), (isPlaced) =>
+          isPlaced ? { outcome: "created", etag: etagOf(body) } : present
+        ),
       get: (key, maxSizeBytes) => lift("get", key)(files.readFile(bodyOf(key), maxSizeBytes)),
       getRange: (key, { offset, lengthBytes }) => getRange(key, offset, lengthBytes),
       head: (key) => lift("head", key)(describe(files, bodyOf(key))),

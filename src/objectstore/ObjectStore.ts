@@ -9,8 +9,8 @@
  * Obligations of every implementation:
  * 1. `put` replaces: whoever reads sees the whole old body or the whole new one, also when the writer dies midway.
  * 2. `putIfAbsent` has one winner: of any number of them for one key, at once or one after the other, the first is
- *    `created` and the others are `present` and change nothing. A store that cannot do this fails with
- *    `NotImplemented`. (Servers exist that pretend: `CapabilityProbe` finds them.)
+ *    `created` (with the etag of what it wrote) and the others are `present` and change nothing. A store that cannot do
+ *    this fails with `NotImplemented`. (Servers exist that pretend: `CapabilityProbe` finds them.)
  * 3. What has succeeded is durable, and seen by every get, getRange and head that begins afterwards.
  * 4. A failure whose `outcomeUnknown` is false changed nothing. After another, after an interruption, and when a
  *    retried `putIfAbsent` is `present`, the operation may or may not have happened: look and compare.
@@ -21,7 +21,9 @@
  * 7. `getRange` answers the bytes from `offset` on, `lengthBytes` of them or as many as there are up to the end. A
  *    range that is empty or begins at or behind the end is `InvalidRange`.
  * 8. `list` goes by bytes of keys, ascending, over the keys that begin with the prefix; `next` is there only when
- *    more may follow, and continues behind the last key. A page holds at most `pageSizeMax` keys, or fewer when asked.
+ *    more may follow, and continues behind the last key. `after` may be any text that begins with the prefix, whether
+ *    there is such a key or not: the page begins with the first key behind it. A page holds at most `pageSizeMax` keys,
+ *    or fewer when asked.
  *    What is there from the first page to the last is listed exactly once. (Weak servers miss what is young:
  *    `CapabilityProbe` looks for that.) Keys of others that break our rules come separately and never fail a listing.
  * 9. `deleteMany` takes `batchSizeMax` keys at most, more are `Rejected`; it answers for each different key once. A key
@@ -30,7 +32,8 @@
  * 10. `copy` gives the target the source's bytes, as `put` would; `NotFound` speaks of the source.
  * 11. `lastModifiedSeconds` comes from the store's clock, in whole seconds, floored: the time of the put or copy
  *    that wrote the body, taken not before it began and not after it ended. That clock may differ from ours.
- * 12. An `etag` is opaque; on one key, equal ones mean equal bytes.
+ * 12. An `etag` is opaque; on one key, equal ones mean equal bytes. What wrote a body, `head` and `list` tell the same
+ *    one of it. A listing leaves it out (undefined) where the store would have to read the body to know it.
  * 13. A body given to `put` is not read any more when the effect ends; one that `get` answers belongs to the caller.
  */
 import * as Context from "effect/Context"
@@ -50,7 +53,11 @@ export interface Written {
   readonly etag: string
 }
 
-export type PutOutcome = "created" | "present"
+export type PutOutcome =
+  | { readonly outcome: "created"; readonly etag: string }
+  | { readonly outcome: "present" }
+
+export const present: PutOutcome = { outcome: "present" }
 
 export interface ObjectInfo {
   readonly sizeBytes: number
@@ -62,11 +69,13 @@ export interface ListedObject {
   readonly key: ObjectKey
   readonly sizeBytes: number
   readonly lastModifiedSeconds: number
+  /** Undefined where only reading the body would tell. */
+  readonly etag: string | undefined
 }
 
 export interface ListRequest {
   readonly prefix: KeyPrefix
-  /** `next` of the page before. */
+  /** `next` of the page before, or any other place to begin behind. */
   readonly after?: string
   /** At most `pageSizeMax`, which is the default. */
   readonly pageSize?: number

@@ -1,5 +1,6 @@
 /**
- * ChunkCodec: the heavy work on one chunk: compress, encrypt and write it, or read, check and decode it.
+ * ChunkCodec: the heavy work on one chunk: compress, encrypt and write it, or read, check and decode it; in files, and
+ * in memory for chunks that come from a bucket or go there.
  *
  * A port, because where the work runs is a matter of the machine: worker threads over shared memory in production
  * (`NodeChunkCodec`), the calling fiber over any Files in tests and simulations (`layerInline`).
@@ -13,6 +14,10 @@
  *   a `target`, the bytes are a view of the target.
  * - `check` reads the whole file and never fails for what it finds: its verdict separates wrong content from a
  *   file that could not be read, for only the former condemns a chunk.
+ * - `encode` answers in memory what `stage` would have written. `data` stays as it is, and is not read any more when it
+ *   ends or its fiber is interrupted.
+ * - `decode` and `judge` come to the same as `load` and `check` of a file that holds `blob`. It stays as it is, and what
+ *   `decode` answers is never a part of it, unless it was given away with `consumes`.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -21,7 +26,15 @@ import * as Layer from "effect/Layer"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
 import type { Digest } from "../model/Digest.ts"
-import { checkBlob, decodeChunk, digestBytesOf, largestBlobBytes, type Verdict } from "./chunkContent.ts"
+import {
+  checkBlob,
+  decodeChunk,
+  digestBytesOf,
+  encodeChunk,
+  largestBlobBytes,
+  type Unusable,
+  type Verdict
+} from "./chunkContent.ts"
 import { Files, type FilesError } from "./Files.ts"
 
 export interface StageRequest {
@@ -56,6 +69,26 @@ export interface CheckRequest {
   readonly crypt: CryptConfig | undefined
 }
 
+export interface EncodeRequest {
+  readonly data: Uint8Array
+  readonly compress: boolean
+  readonly crypt: CryptConfig | undefined
+}
+
+export interface Encoded {
+  readonly blob: Uint8Array
+  readonly kind: DataBlob.BlobKind
+}
+
+interface MemoryRequest {
+  /** The blob's memory is given away: nobody uses it afterwards, and it may be gone. Saves a copy. */
+  readonly consumes?: boolean
+}
+
+export interface DecodeRequest extends Omit<LoadRequest, "path">, MemoryRequest {}
+
+export interface JudgeRequest extends Omit<CheckRequest, "path">, MemoryRequest {}
+
 /** A chunk that is there but cannot be used. */
 export class ChunkError extends Data.TaggedError("ChunkError")<{
   readonly digest: Digest
@@ -85,6 +118,9 @@ export class ChunkCodec extends Context.Service<
     readonly stage: (request: StageRequest) => Effect.Effect<Staged, FilesError>
     readonly load: (request: LoadRequest) => Effect.Effect<Uint8Array, ChunkError | FilesError>
     readonly check: (request: CheckRequest) => Effect.Effect<Verdict>
+    readonly encode: (request: EncodeRequest) => Effect.Effect<Encoded>
+    readonly decode: (blob: Uint8Array, request: DecodeRequest) => Effect.Effect<Uint8Array, ChunkError>
+    readonly judge: (blob: Uint8Array, request: JudgeRequest) => Effect.Effect<Verdict>
   }
 >()("granary/platform/ChunkCodec") {}
 
@@ -105,6 +141,23 @@ export const intoTarget = (
 
 const missing = (digest: Digest): ChunkError => new ChunkError({ digest, reason: "Missing", detail: "" })
 
+/** What decoding came to, as an effect. */
+const usable = (
+  outcome: Uint8Array | Unusable,
+  { digest, target }: Pick<LoadRequest, "digest" | "target">
+): Effect.Effect<Uint8Array, ChunkError> => {
+  if (!(outcome instanceof Uint8Array)) return Effect.fail(new ChunkError({ digest, ...outcome }))
+  return target === undefined ? Effect.succeed(outcome) : intoTarget(outcome, target, digest)
+}
+
+const decodeInline = (blob: Uint8Array, request: DecodeRequest): Effect.Effect<Uint8Array, ChunkError> =>
+  Effect.suspend(() => {
+    const outcome = decodeChunk(blob, request, request.consumes === true)
+    const isPart = outcome instanceof Uint8Array && outcome.buffer === blob.buffer
+    const keepsBlob = request.consumes !== true && request.target === undefined
+    return usable(isPart && keepsBlob ? new Uint8Array(outcome) : outcome, request)
+  })
+
 /** Decodes on the calling fiber, over whatever Files is there. */
 export const layerInline: Layer.Layer<ChunkCodec, never, Files> = Layer.effect(
   ChunkCodec,
@@ -113,11 +166,7 @@ export const layerInline: Layer.Layer<ChunkCodec, never, Files> = Layer.effect(
     const load = (request: LoadRequest): Effect.Effect<Uint8Array, ChunkError | FilesError> =>
       Effect.gen(function* () {
         const blob = yield* files.readFile(request.path, largestBlobBytes)
-        const outcome = decodeChunk(blob, request)
-        if (!(outcome instanceof Uint8Array))
-          return yield* new ChunkError({ digest: request.digest, ...outcome })
-        if (request.target === undefined) return outcome
-        return yield* intoTarget(outcome, request.target, request.digest)
+        return yield* usable(decodeChunk(blob, request), request)
       }).pipe(
         Effect.catchIf(
           (error): error is FilesError => error._tag === "FilesError" && error.reason === "NotFound",
@@ -140,13 +189,16 @@ export const layerInline: Layer.Layer<ChunkCodec, never, Files> = Layer.effect(
         files.readFile(request.path, largestBlobBytes).pipe(
           Effect.map((blob) => checkBlob(blob, request)),
           Effect.catch((error) => Effect.succeed(verdictOf(error)))
-        )
+        ),
+      encode: (request) => Effect.sync(() => encodeChunk(request)),
+      decode: decodeInline,
+      judge: (blob, request) => Effect.sync(() => checkBlob(blob, request, request.consumes === true))
     })
   })
 )
 
-/** What a failed read means: a file that is gone, one that is far too large, or trouble on the way to it. */
-export const verdictOf = (error: FilesError): Verdict =>
+/** What a failed read means: a file or object that is gone, one that is far too large, or trouble on the way to it. */
+export const verdictOf = (error: { readonly reason: string; readonly message: string }): Verdict =>
   error.reason === "NotFound"
     ? { state: "missing" }
     : error.reason === "TooLarge"

@@ -3,19 +3,29 @@
  * jobs. Threads start when there are jobs for them, or at once when asked, and end with the pool; an idle pool does not
  * keep a process alive.
  *
- * Data in shared memory crosses without a copy; any other bytes are copied once.
+ * Data in shared memory crosses without a copy, and so does what was given away; any other bytes are copied once.
  */
 import { Worker } from "node:worker_threads"
+import type { BlobKind } from "../format/DataBlob.ts"
 import type { Staged } from "./ChunkCodec.ts"
 import type { Verdict } from "./chunkContent.ts"
 import type { Loaded } from "./chunkTasks.ts"
 import type { Digest } from "../model/Digest.ts"
 import type { FilesReason } from "./Files.ts"
 
-interface Expected {
-  readonly path: string
+interface ExpectedContent {
   readonly digest: Digest
   readonly sizeBytes: number | undefined
+}
+
+interface Expected extends ExpectedContent {
+  readonly path: string
+}
+
+interface BlobRequest extends ExpectedContent {
+  readonly blob: Uint8Array
+  /** The blob's memory is given away. */
+  readonly consumes?: boolean
 }
 
 export type Task =
@@ -33,6 +43,10 @@ export type Task =
   /** The target must lie in shared memory: what a thread writes elsewhere nobody sees. */
   | { readonly kind: "load"; readonly request: Expected & { readonly target?: Uint8Array } }
   | { readonly kind: "check"; readonly request: Expected }
+  | { readonly kind: "encode"; readonly request: { readonly data: Uint8Array; readonly compress: boolean } }
+  /** As for `load`. */
+  | { readonly kind: "decode"; readonly request: BlobRequest & { readonly target?: Uint8Array } }
+  | { readonly kind: "judge"; readonly request: BlobRequest }
 
 export type Job = Task & { readonly id: number; readonly key: Uint8Array | undefined }
 
@@ -41,6 +55,10 @@ export type Result =
   | { readonly kind: "staged"; readonly value: Staged }
   | { readonly kind: "loaded"; readonly value: Loaded }
   | { readonly kind: "checked"; readonly value: Verdict }
+  | {
+      readonly kind: "encoded"
+      readonly value: { readonly blob: Uint8Array<ArrayBuffer>; readonly kind: BlobKind }
+    }
   | {
       readonly kind: "failed"
       readonly operation: string
@@ -65,16 +83,51 @@ const entry = new URL(
   import.meta.url
 )
 
+interface Crossing {
+  readonly sent: Task
+  readonly transfer: Array<ArrayBuffer>
+}
+
 /** Bytes that are not shared are copied here and handed over: a message would copy all of the buffer around them. */
-const crossing = (task: Task): { readonly sent: Task; readonly transfer: Array<ArrayBuffer> } => {
-  if (task.kind !== "stage" && task.kind !== "digest") return { sent: task, transfer: [] }
-  if (isShared(task.request.data)) return { sent: task, transfer: [] }
-  const data = new Uint8Array(task.request.data)
-  const sent: Task =
-    task.kind === "stage"
-      ? { ...task, request: { ...task.request, data } }
-      : { kind: "digest", request: { data } }
-  return { sent, transfer: [data.buffer] }
+const crossing = (task: Task): Crossing => {
+  switch (task.kind) {
+    case "load":
+    case "check":
+      return { sent: task, transfer: [] }
+    case "decode":
+    case "judge":
+      return handingOver(task.request.blob, task.request.consumes === true, (blob): Task =>
+        task.kind === "decode"
+          ? { kind: "decode", request: { ...task.request, blob } }
+          : { kind: "judge", request: { ...task.request, blob } }
+      )
+    default:
+      return handingOver(task.request.data, false, (data): Task => withData(task, data))
+  }
+}
+
+const withData = (task: Extract<Task, { kind: "digest" | "stage" | "encode" }>, data: Uint8Array): Task => {
+  switch (task.kind) {
+    case "digest":
+      return { kind: "digest", request: { data } }
+    case "stage":
+      return { kind: "stage", request: { ...task.request, data } }
+    case "encode":
+      return { kind: "encode", request: { ...task.request, data } }
+  }
+}
+
+/** What was given away and is all of its buffer goes over as it is. */
+const handingOver = (
+  bytes: Uint8Array,
+  consumes: boolean,
+  taskWith: (bytes: Uint8Array) => Task
+): Crossing => {
+  const { buffer } = bytes
+  if (!(buffer instanceof ArrayBuffer)) return { sent: taskWith(bytes), transfer: [] }
+  if (consumes && bytes.byteLength === buffer.byteLength) return { sent: taskWith(bytes), transfer: [buffer] }
+  const copy = new Uint8Array(bytes)
+  return { sent: taskWith(copy), transfer: [copy.buffer] }
 }
 
 /** Chunks lie outside of the heap; what is on it is small and short-lived. */

@@ -113,14 +113,17 @@ export class FilesError extends Data.TaggedError("FilesError")<{
   readonly reason: FilesReason
   /** The system's error code, such as ENOSPC, where there is one. */
   readonly code?: string
+  /** What is known beyond the reason, and what to do about it, where it is no file system that failed. */
+  readonly detail?: { readonly message: string; readonly hint: string }
 }> {
   override get message(): string {
     const code = this.reason === "Io" && this.code !== undefined ? ` (${this.code})` : ""
-    return `cannot ${this.operation} ${this.path}: ${explanations[this.reason][0]}${code}`
+    const why = this.detail?.message ?? `${explanations[this.reason][0]}${code}`
+    return `cannot ${this.operation} ${this.path}: ${why}`
   }
 
   get hint(): string {
-    return explanations[this.reason][1]
+    return this.detail?.hint ?? explanations[this.reason][1]
   }
 }
 

@@ -72,10 +72,35 @@ export const layer = (options?: CodecOptions): Layer.Layer<ChunkCodec> =>
             result.kind === "checked"
               ? Effect.succeed(result.value)
               : Effect.orDie(unexpected(result, request.path))
-          )
+          ),
+        ...inMemory(run)
       })
     })
   )
+
+/** The jobs that touch no file: whatever fails in them is a fault of the program. */
+const inMemory = (
+  run: (task: Task, crypt: CryptConfig | undefined) => Effect.Effect<Result>
+): Pick<ChunkCodec["Service"], "encode" | "decode" | "judge"> => ({
+  encode: ({ crypt, ...request }) =>
+    Effect.flatMap(run({ kind: "encode", request }, crypt), (result) =>
+      result.kind === "encoded" ? Effect.succeed(result.value) : Effect.orDie(unexpected(result, "a chunk"))
+    ),
+  decode: (blob, { crypt, target, ...request }) => {
+    const direct = target !== undefined && isShared(target) ? { target } : {}
+    return Effect.flatMap(
+      run({ kind: "decode", request: { ...request, ...direct, blob } }, crypt),
+      (result) =>
+        result.kind === "loaded"
+          ? received(result.value, request.digest, target)
+          : Effect.orDie(unexpected(result, "a chunk"))
+    )
+  },
+  judge: (blob, { crypt, ...request }) =>
+    Effect.flatMap(run({ kind: "judge", request: { ...request, blob } }, crypt), (result) =>
+      result.kind === "checked" ? Effect.succeed(result.value) : Effect.orDie(unexpected(result, "a chunk"))
+    )
+})
 
 const received = (
   value: Loaded,

@@ -23,6 +23,7 @@ export type ProgressEvent =
         | "gc-mark"
         | "gc-sweep"
         | "gc-remove"
+        | "refresh"
       /** What is worked on: an archive, a snapshot. */
       readonly subject: string
       readonly state: "started" | "running" | "ended"

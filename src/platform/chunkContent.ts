@@ -1,6 +1,6 @@
 /**
- * What a chunk file must contain: the pure judgement behind `ChunkCodec.load` and `ChunkCodec.check`, shared by the
- * inline codec and the worker threads.
+ * What a chunk's blob must contain: the pure judgement behind all that `ChunkCodec` reads, and how one is made in memory;
+ * shared by the inline codec and the worker threads.
  */
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
@@ -54,6 +54,24 @@ export const contentFault = (
   }
   const found = digestOf(data, encrypted ? expected.crypt : undefined)
   return found === expected.digest ? undefined : `its content has the digest ${found}`
+}
+
+/** The whole blob of a chunk, in memory of its own. */
+export const encodeChunk = ({
+  data,
+  compress,
+  crypt
+}: {
+  readonly data: Uint8Array
+  readonly compress: boolean
+  readonly crypt: CryptConfig | undefined
+}): { readonly blob: Uint8Array<ArrayBuffer>; readonly kind: DataBlob.BlobKind } => {
+  const { header, body, kind } = DataBlob.encodeParts(data, { compress, ...(crypt ? { crypt } : {}) })
+  const blob = new Uint8Array(header.length + body.length)
+  blob.set(header)
+  blob.set(body, header.length)
+  releaseMemory(body, data)
+  return { blob, kind }
 }
 
 /** The kind the bytes begin as; undefined for anything that is no blob. */

@@ -1,6 +1,7 @@
 /**
- * The three jobs of a chunk worker thread as plain synchronous functions over `node:fs`: synchronous calls are twice as
- * fast as promises, and a worker has nobody to keep waiting. What they throw is an errno error of `node:fs`.
+ * The jobs of a chunk worker thread on files as plain synchronous functions over `node:fs`: synchronous calls are twice as
+ * fast as promises, and a worker has nobody to keep waiting. What they throw is an errno error of `node:fs`. The same
+ * jobs on blobs in memory, which the thread may overwrite unless others share them.
  */
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
@@ -54,9 +55,19 @@ export type Loaded =
 export const loadChunk = (
   request: ExpectedChunk & { readonly path: string; readonly target?: Uint8Array }
 ): Loaded => {
-  const { target } = request
-  const blob = readWhole(request.path)
-  const outcome = decodeChunk(blob, request, true)
+  return decodeBlob({ ...request, blob: readWhole(request.path) })
+}
+
+interface InMemory extends ExpectedChunk {
+  readonly blob: Uint8Array
+}
+
+const isOwn = (blob: Uint8Array): boolean => blob.buffer instanceof ArrayBuffer
+
+/** Proves a chunk, and copies its bytes into the target if there is one. */
+export const decodeBlob = (request: InMemory & { readonly target?: Uint8Array }): Loaded => {
+  const { blob, target } = request
+  const outcome = decodeChunk(blob, request, isOwn(blob))
   if (!(outcome instanceof Uint8Array)) return { unusable: outcome }
   if (target === undefined) return { data: new Uint8Array(outcome) }
   const { length } = outcome
@@ -68,6 +79,8 @@ export const loadChunk = (
   releaseMemory(outcome, blob)
   return { length }
 }
+
+export const judgeBlob = (request: InMemory): Verdict => checkBlob(request.blob, request, isOwn(request.blob))
 
 export const checkChunk = (request: ExpectedChunk & { readonly path: string }): Verdict => {
   try {

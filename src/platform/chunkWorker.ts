@@ -4,8 +4,8 @@
  */
 import { parentPort } from "node:worker_threads"
 import * as CryptConfig from "../format/CryptConfig.ts"
-import { digestBytesOf } from "./chunkContent.ts"
-import { checkChunk, loadChunk, stageChunk } from "./chunkTasks.ts"
+import { digestBytesOf, encodeChunk } from "./chunkContent.ts"
+import { checkChunk, decodeBlob, judgeBlob, loadChunk, stageChunk } from "./chunkTasks.ts"
 import type { Answer, Job } from "./ChunkWorkers.ts"
 import { FilesError, fromErrno } from "./Files.ts"
 
@@ -31,12 +31,18 @@ const perform = (job: Job): Answer["result"] => {
       return { kind: "loaded", value: loadChunk({ ...job.request, crypt }) }
     case "check":
       return { kind: "checked", value: checkChunk({ ...job.request, crypt }) }
+    case "encode":
+      return { kind: "encoded", value: encodeChunk({ ...job.request, crypt }) }
+    case "decode":
+      return { kind: "loaded", value: decodeBlob({ ...job.request, crypt }) }
+    case "judge":
+      return { kind: "checked", value: judgeBlob({ ...job.request, crypt }) }
   }
 }
 
 const pathOf = (job: Job): string => {
-  if (job.kind === "digest") return "a chunk"
-  return job.kind === "stage" ? job.request.temporaryPath : job.request.path
+  if (job.kind === "stage") return job.request.temporaryPath
+  return job.kind === "load" || job.kind === "check" ? job.request.path : "a chunk"
 }
 
 const answer = (job: Job): Answer => {
@@ -52,9 +58,11 @@ const answer = (job: Job): Answer => {
   }
 }
 
-/** Decoded bytes are handed over, not copied. */
-const transfers = ({ result }: Answer): Array<ArrayBuffer> =>
-  result.kind === "loaded" && "data" in result.value ? [result.value.data.buffer] : []
+/** Decoded and encoded bytes are handed over, not copied. */
+const transfers = ({ result }: Answer): Array<ArrayBuffer> => {
+  if (result.kind === "encoded") return [result.value.blob.buffer]
+  return result.kind === "loaded" && "data" in result.value ? [result.value.data.buffer] : []
+}
 
 parentPort?.on("message", (job: Job) => {
   const message = answer(job)

@@ -86,6 +86,10 @@ export interface VerifyOptions extends ProgressOptions, NamespaceOption {
   readonly only?: string
   readonly ignoreVerified?: boolean
   readonly outdatedAfterDays?: number
+  /** Read everything, or only look whether all chunks are there (and, in a bucket, as they were uploaded). */
+  readonly depth?: VerifyPlan.Depth
+  /** Read only so many percent of the different chunks, picked at random. */
+  readonly samplePercent?: number
 }
 
 const defaultOwner = "root@pam"
@@ -217,7 +221,7 @@ export class Datastore implements AsyncDisposable {
 
   /** Reads everything and checks it. Faults are in the result; it rejects only for trouble with the datastore. */
   verify(options: VerifyOptions = {}): Promise<values.VerifyResult> {
-    const { only, ignoreVerified = false, outdatedAfterDays } = options
+    const { only, ignoreVerified = false, outdatedAfterDays, depth = "full", samplePercent } = options
     const crypt = this.#crypt === undefined ? {} : { crypt: this.#crypt }
     const effect = Effect.gen(function* () {
       const namespace = yield* namespaceOf(options)
@@ -226,7 +230,9 @@ export class Datastore implements AsyncDisposable {
         return isGroup(only) ? { group: BackupGroup.parse(only) } : { snapshot: Snapshot.parse(only) }
       })
       const days = outdatedAfterDays === undefined ? {} : { outdatedAfterDays }
-      const plan = yield* VerifyPlan.make({ namespace, ...selection, ignoreVerified, ...days })
+      const sample = samplePercent === undefined ? {} : { samplePercent }
+      const wanted = { namespace, ...selection, ignoreVerified, depth, ...days, ...sample }
+      const plan = yield* VerifyPlan.make(wanted)
       return values.describeVerification(yield* Verify.run(plan, crypt))
     })
     return this.#runs.run(effect, options)

@@ -13,10 +13,9 @@ import type { AuthId } from "../model/AuthId.ts"
 import * as BackupGroup from "../model/BackupGroup.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import type { Snapshot } from "../model/Snapshot.ts"
-import { Files, isNotFound } from "../platform/Files.ts"
+import { isNotFound } from "../platform/Files.ts"
 import type { SnapshotEntry } from "../store/Hierarchy.ts"
 import { storeError, StoreError } from "../store/StoreError.ts"
-import { groupPath } from "../store/StoreLayout.ts"
 import type { StorageError } from "../store/StorageError.ts"
 
 export type ListingError = StorageError | StoreError
@@ -51,8 +50,6 @@ export interface GroupInfo {
   /** First line of the group's notes. */
   readonly comment: string | undefined
 }
-
-const notesMaxBytes = 128 * 1024
 
 const firstLine = (text: string | undefined): string | undefined => {
   const line = text?.split("\n")[0]?.trim()
@@ -160,17 +157,6 @@ export const snapshot = (namespace: Namespace, wanted: Snapshot) =>
     return info ?? bare(namespace, entry, undefined)
   })
 
-/** Notes that Proxmox Backup Server keeps beside the snapshots of a group. */
-const groupNotes = (namespace: Namespace, group: BackupGroup.BackupGroup) =>
-  Effect.gen(function* () {
-    const files = yield* Files
-    const { layout } = yield* Datastore
-    return yield* files.readFile(`${groupPath(layout, namespace, group)}/notes`, notesMaxBytes).pipe(
-      Effect.map((bytes) => new TextDecoder().decode(bytes)),
-      Effect.catchIf(isNotFound, () => Effect.succeed(undefined))
-    )
-  })
-
 const describeGroup = (namespace: Namespace, group: BackupGroup.BackupGroup) =>
   Effect.gen(function* () {
     const { hierarchy } = yield* Datastore
@@ -181,13 +167,13 @@ const describeGroup = (namespace: Namespace, group: BackupGroup.BackupGroup) =>
       last: finished[0],
       backupCount: finished.length,
       owner: yield* ownerOf(namespace, group),
-      comment: firstLine(yield* groupNotes(namespace, group))
+      comment: firstLine(yield* hierarchy.groupNotes(namespace, group))
     }
     return info
   })
 
 /** The backup groups of a namespace. */
-export const groups = (namespace: Namespace): Stream.Stream<GroupInfo, ListingError, Datastore | Files> =>
+export const groups = (namespace: Namespace): Stream.Stream<GroupInfo, ListingError, Datastore> =>
   Stream.fromIterableEffect(Effect.flatMap(Datastore, ({ hierarchy }) => hierarchy.groups(namespace))).pipe(
     Stream.flatMap((group) => unlessVanished(Stream.fromEffect(describeGroup(namespace, group))))
   )

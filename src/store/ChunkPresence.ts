@@ -1,6 +1,7 @@
 /**
  * ChunkPresence: whether the chunks of many digests are there, without reading any: a regular file that is not empty
- * under the chunk's name. A chunk that was condemned has another name and is not there.
+ * under the chunk's name. A chunk that was condemned has another name and is not there. In the cache folder of a bucket's
+ * datastore an empty file is a chunk as well: it marks an object that exists.
  *
  * One look at a name that the system has in its cache takes some microseconds, and handing it to another thread and
  * back ten times as much. So names are looked at in the order of the folders they lie in, some dozens in one go. When
@@ -22,8 +23,8 @@ export class ChunkPresence extends Context.Service<
   ChunkPresence,
   {
     /**
-     * Which of the digests, 32 bytes each in one row, have no chunk or an empty one: their numbers in the row, in
-     * ascending order. A name that cannot be looked at is a failure, and says nothing about the chunk.
+     * Which of the digests, 32 bytes each in one row, have no chunk, or an empty one where that is none: their numbers in
+     * the row, in ascending order. A name that cannot be looked at is a failure, and says nothing about the chunk.
      */
     readonly findAbsent: (digests: Uint8Array) => Effect.Effect<ReadonlyArray<number>, FilesError>
   }
@@ -43,8 +44,13 @@ const slowNanos = 100_000
 const nextPace = (pace: Pace, isSlow: boolean): Pace =>
   pace === "patient" ? "probe" : isSlow ? "patient" : "quick"
 
-const isPresent = (stat: PathStat | undefined): boolean =>
-  stat !== undefined && stat.kind === "file" && stat.sizeBytes > 0
+export interface ChunkPresenceOptions {
+  /** Whether an empty file is a chunk. Default false. */
+  readonly countsMarkers?: boolean
+}
+
+const isPresent = (stat: PathStat | undefined, countsMarkers: boolean): boolean =>
+  stat?.kind === "file" && (countsMarkers || stat.sizeBytes > 0)
 
 const keyUnit = 2 ** 32
 
@@ -65,7 +71,10 @@ const lookPatiently = (files: Files["Service"], paths: ReadonlyArray<string>) =>
     { concurrency: patientConcurrency }
   )
 
-export const make = (layout: StoreLayout): Effect.Effect<ChunkPresence["Service"], never, Files> =>
+export const make = (
+  layout: StoreLayout,
+  { countsMarkers = false }: ChunkPresenceOptions = {}
+): Effect.Effect<ChunkPresence["Service"], never, Files> =>
   Effect.map(Files, (files) => {
     const pathOf = (digests: Uint8Array, number: number): string =>
       chunkPath(layout, Digest.fromBytes(digests, number * Digest.lengthBytes))
@@ -83,7 +92,7 @@ export const make = (layout: StoreLayout): Effect.Effect<ChunkPresence["Service"
             pace === "patient" ? yield* lookPatiently(files, paths) : yield* files.statEach(paths)
           const isSlow = (yield* Clock.currentTimeNanos) - startNanos > slowNanos * batch.length
           batch.forEach((number, place) => {
-            if (!isPresent(stats[place])) absent.push(number)
+            if (!isPresent(stats[place], countsMarkers)) absent.push(number)
           })
           from += batch.length
           pace = nextPace(pace, isSlow)
@@ -95,5 +104,7 @@ export const make = (layout: StoreLayout): Effect.Effect<ChunkPresence["Service"
     return ChunkPresence.of({ findAbsent })
   })
 
-export const layer = (layout: StoreLayout): Layer.Layer<ChunkPresence, never, Files> =>
-  Layer.effect(ChunkPresence, make(layout))
+export const layer = (
+  layout: StoreLayout,
+  options?: ChunkPresenceOptions
+): Layer.Layer<ChunkPresence, never, Files> => Layer.effect(ChunkPresence, make(layout, options))

@@ -104,17 +104,19 @@ export interface ChunkStoreOptions {
   readonly syncLevel: SyncLevel
   /** What a power loss may have torn; proven before it is used again. */
   readonly doubts?: ReadonlyArray<Doubts.Doubt>
+  /** Those of the open store. Default: its own. */
+  readonly guards?: DigestGuards.DigestGuards["Service"]
 }
 
 export const make = (
   layout: StoreLayout,
-  { syncLevel, doubts = [] }: ChunkStoreOptions
+  { syncLevel, doubts = [], ...options }: ChunkStoreOptions
 ): Effect.Effect<ChunkStore["Service"], never, Files | ChunkCodec | FileLocks | Scope.Scope> =>
   Effect.gen(function* () {
     const files = yield* Files
     const codec = yield* ChunkCodec
     const makeGuards = yield* DigestGuards.Maker
-    const guards = yield* makeGuards(layout)
+    const guards = options.guards ?? (yield* makeGuards(layout))
     const syncsFiles = syncLevel === "file"
     const locate = (digest: Digest) => chunkPath(layout, digest)
 

@@ -3,8 +3,10 @@
  * fibers of this process (a semaphore per digest in use) and across processes (a byte of `.granary.lock`, at an
  * offset taken from 52 bits of the digest).
  *
- * Invariants: a guard is held for short file operations only, never while a chunk is compressed or sent; waiting is a
- * fiber's business and blocks no thread; two digests that share an offset share their guard.
+ * Invariants: a guard is held for short file operations only, and in a bucket's datastore during the request that says
+ * or changes whether the chunk's object exists; never while a chunk is compressed, and never two at once by one who
+ * would wait for the second (who takes many takes those that are free). Waiting is a fiber's business and blocks no thread; two digests that share an offset share
+ * their guard.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -25,6 +27,14 @@ export class DigestGuards extends Context.Service<
     readonly guard: (
       digest: Digest
     ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | FilesError, R>
+    /**
+     * Runs `use` with those of the digests that nobody works on, while nobody else does. Never waits: the others are
+     * left out.
+     */
+    readonly guardFree: <A, E, R>(
+      digests: ReadonlyArray<Digest>,
+      use: (free: ReadonlyArray<Digest>) => Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, E | FilesError, R>
   }
 >()("granary/store/DigestGuards") {}
 
@@ -79,7 +89,40 @@ export const make = (
         }
       })
 
+    /** Who comes for it meanwhile waits for the semaphore. */
+    const takeFree = (table: RangeTable, held: Map<number, Entry>, offset: number) =>
+      Effect.gen(function* () {
+        if (entries.has(offset)) return
+        const entry = yield* enter(offset)
+        yield* entry.semaphore.take(1)
+        const isLocked = yield* Effect.onError(table.tryLock(offset), () => giveBack(offset, entry))
+        if (isLocked) held.set(offset, entry)
+        else yield* giveBack(offset, entry)
+      }).pipe(Effect.uninterruptible)
+
+    const giveBack = (offset: number, entry: Entry) =>
+      Effect.andThen(entry.semaphore.release(1), leave(offset, entry))
+
+    const guardFree: DigestGuards["Service"]["guardFree"] = (digests, use) =>
+      Effect.flatMap(open, (table) =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => new Map<number, Entry>()),
+          (held) =>
+            Effect.gen(function* () {
+              for (const offset of new Set(digests.map(offsetOf))) yield* takeFree(table, held, offset)
+              return yield* use(digests.filter((digest) => held.has(offsetOf(digest))))
+            }),
+          (held) =>
+            Effect.forEach(
+              held,
+              ([offset, entry]) => Effect.andThen(table.unlock(offset), giveBack(offset, entry)),
+              { discard: true }
+            )
+        )
+      )
+
     return DigestGuards.of({
+      guardFree,
       guard: (digest) => (effect) => {
         const offset = offsetOf(digest)
         return Effect.acquireUseRelease(

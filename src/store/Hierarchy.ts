@@ -3,32 +3,28 @@
  *
  * Invariants: a group folder and its owner come into being together; a snapshot is removed by first taking its manifest
  * away, so that a half-removed one never counts as finished; names on disk that break the rules of PBS are not listed.
- * Locks are the caller's business (`StoreLocks`).
+ * With a mirror everything is changed in the bucket as well, in the orders of docs/s3.md: what is there locally is in
+ * the bucket, and what could not be carried through can be asked for again. Locks are the caller's business
+ * (`StoreLocks`). What only looks is in `HierarchyListing`.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as AuthId from "../model/AuthId.ts"
+import { dirname } from "node:path"
+import type * as AuthId from "../model/AuthId.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import * as BackupGroup from "../model/BackupGroup.ts"
-import { InvalidName } from "../model/InvalidName.ts"
 import * as Namespace from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
-import { type DirectoryEntry, Files, type FilesError, isNotFound } from "../platform/Files.ts"
+import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
+import type { Mirror } from "./bucket/Mirror.ts"
+import * as HierarchyListing from "./HierarchyListing.ts"
 import type { StorageError } from "./StorageError.ts"
-import { decodeOrDamaged, storeError, type StoreError } from "./StoreError.ts"
+import { storeError, type StoreError } from "./StoreError.ts"
 import { groupPath, namespacePath, snapshotPath, type StoreLayout } from "./StoreLayout.ts"
 
 type Failure = StorageError | StoreError
 
-/** A snapshot's folder as it stands, without having read the manifest. */
-export interface SnapshotEntry {
-  readonly snapshot: Snapshot.Snapshot
-  /** Its manifest is there: the backup ended well. */
-  readonly finished: boolean
-  readonly protected: boolean
-  /** File names in the folder that are archives or the manifest. */
-  readonly files: ReadonlyArray<string>
-}
+export type { SnapshotEntry } from "./HierarchyListing.ts"
 
 export class Hierarchy extends Context.Service<
   Hierarchy,
@@ -47,16 +43,21 @@ export class Hierarchy extends Context.Service<
     readonly snapshots: (
       namespace: Namespace.Namespace,
       group: BackupGroup.BackupGroup
-    ) => Effect.Effect<ReadonlyArray<SnapshotEntry>, Failure>
+    ) => Effect.Effect<ReadonlyArray<HierarchyListing.SnapshotEntry>, Failure>
     /** One snapshot's folder; fails with `NoSuchSnapshot` when it is missing. */
     readonly entry: (
       namespace: Namespace.Namespace,
       snapshot: Snapshot.Snapshot
-    ) => Effect.Effect<SnapshotEntry, Failure>
+    ) => Effect.Effect<HierarchyListing.SnapshotEntry, Failure>
     readonly owner: (
       namespace: Namespace.Namespace,
       group: BackupGroup.BackupGroup
     ) => Effect.Effect<AuthId.AuthId, Failure>
+    /** Notes that Proxmox Backup Server keeps beside the snapshots of a group. */
+    readonly groupNotes: (
+      namespace: Namespace.Namespace,
+      group: BackupGroup.BackupGroup
+    ) => Effect.Effect<string | undefined, Failure>
     /** Creates the group with its owner, or answers the owner it has. The caller holds the group's lock. */
     readonly ensureGroup: (
       namespace: Namespace.Namespace,
@@ -82,7 +83,10 @@ export class Hierarchy extends Context.Service<
       namespace: Namespace.Namespace,
       group: BackupGroup.BackupGroup
     ) => Effect.Effect<void, Failure>
-    /** Renames a group's folder into another namespace. The caller holds both groups' locks. */
+    /**
+     * Renames a group's folder into another namespace; nothing else (see `GroupMove`). The caller holds both groups'
+     * locks.
+     */
     readonly moveGroup: (
       from: Namespace.Namespace,
       group: BackupGroup.BackupGroup,
@@ -96,275 +100,246 @@ export class Hierarchy extends Context.Service<
   }
 >()("granary/store/Hierarchy") {}
 
-const smallFileMaxBytes = 64 * 1024
-
-/** Parses a name found on disk; one that breaks the rules is not ours and is passed over. */
-const parsed = <A>(parse: () => A): A | undefined => {
-  try {
-    return parse()
-  } catch (error) {
-    if (error instanceof InvalidName) return undefined
-    throw error
-  }
+export interface HierarchyOptions {
+  /** Changes of folders are flushed at once: PBS's sync level `file`, and wherever a bucket holds the same. */
+  readonly syncsFolders?: boolean
+  /** The same things in the bucket. */
+  readonly mirror?: Mirror | undefined
 }
 
-const noSuchGroup = (group: BackupGroup.BackupGroup): StoreError =>
-  storeError("NoSuchGroup", BackupGroup.format(group), "there is no such backup group")
+/** What the parts of the service work with. */
+interface Parts {
+  readonly files: Files["Service"]
+  readonly layout: StoreLayout
+  readonly mirror: Mirror | undefined
+  readonly syncsFolders: boolean
+  readonly listing: ReturnType<typeof HierarchyListing.make>
+}
 
-const isArchive = (name: string): boolean => /\.(?:[fd]idx|blob)$/.test(name)
+const ownerLine = (owner: AuthId.AuthId): Buffer => Buffer.from(`${owner}\n`)
 
-/** `syncsFolders`: a new snapshot's folder, and those around it, are flushed at once (PBS's sync level `file`). */
+/** Answers whether it was there. */
+const unlinkIfThere = (files: Files["Service"], path: string): Effect.Effect<boolean, FilesError> =>
+  files.unlink(path).pipe(
+    Effect.as(true),
+    Effect.catchIf(isNotFound, () => Effect.succeed(false))
+  )
+
+const ensureDirectory = (files: Files["Service"], path: string): Effect.Effect<void, FilesError> =>
+  files.makeDirectory(path).pipe(
+    Effect.catchIf(
+      (error) => error.reason === "AlreadyExists",
+      () => Effect.void
+    )
+  )
+
+/** Makes the names of all folders from the store down to `path` survive a power loss, its own included. */
+const syncFoldersAbove = (parts: Parts, path: string): Effect.Effect<void, FilesError> => {
+  const parent = path.slice(0, path.lastIndexOf("/"))
+  if (!parts.syncsFolders || !path.startsWith(`${parts.layout.base}/`)) return Effect.void
+  return Effect.andThen(parts.files.syncDirectory(parent), syncFoldersAbove(parts, parent))
+}
+
+/**
+ * Where a bucket holds the same, makes that a name came or went survive a power loss: what is gone here must not be back
+ * when it is gone there, nor the other way round.
+ */
+const syncBeside = ({ files, mirror, syncsFolders }: Parts, path: string): Effect.Effect<void, FilesError> =>
+  mirror !== undefined && syncsFolders ? files.syncDirectory(dirname(path)) : Effect.void
+
+const namespaceChanges = (parts: Parts) => {
+  const { files, layout, mirror } = parts
+
+  const createNamespace = (namespace: Namespace.Namespace): Effect.Effect<void, Failure> =>
+    Effect.gen(function* () {
+      let path = layout.base
+      let around = Namespace.root
+      for (const name of Namespace.components(namespace)) {
+        around = Namespace.child(around, name)
+        if (mirror !== undefined) yield* mirror.createNamespace(around)
+        yield* ensureDirectory(files, `${path}/ns`)
+        path = `${path}/ns/${name}`
+        yield* ensureDirectory(files, path)
+      }
+      if (mirror !== undefined) yield* syncFoldersAbove(parts, path)
+    })
+
+  return { createNamespace }
+}
+
+const groupChanges = (parts: Parts) => {
+  const { files, layout, listing, mirror } = parts
+
+  /** A crash may have left it empty; the caller holds the group, so nobody else is about to write it. */
+  const hasOwner = (ownerPath: string) =>
+    files.stat(ownerPath).pipe(
+      Effect.map(({ sizeBytes }) => sizeBytes > 0),
+      Effect.catchIf(isNotFound, () => Effect.succeed(false))
+    )
+
+  /**
+   * What is to be written here, so that it is the same as in the bucket: there may have been somebody before, on another
+   * host. Even where the folder has an owner, it may be what is left of a removal that was cut off.
+   */
+  const claimOwner = (
+    held: Mirror,
+    namespace: Namespace.Namespace,
+    group: BackupGroup.BackupGroup,
+    newOwner: AuthId.AuthId
+  ) =>
+    Effect.gen(function* () {
+      const own = yield* listing
+        .owner(namespace, group)
+        .pipe(Effect.catchTag("StoreError", () => Effect.succeed(undefined)))
+      const content = yield* held.claimOwner(namespace, group, ownerLine(own ?? newOwner))
+      return own !== undefined && ownerLine(own).equals(content) ? undefined : content
+    })
+
+  const ensureGroup = (
+    namespace: Namespace.Namespace,
+    group: BackupGroup.BackupGroup,
+    newOwner: AuthId.AuthId
+  ): Effect.Effect<AuthId.AuthId, Failure> =>
+    Effect.gen(function* () {
+      const path = groupPath(layout, namespace, group)
+      const ownerPath = `${path}/owner`
+      yield* HierarchyListing.requireNamespace(files, layout, namespace)
+      const claimed = mirror === undefined ? undefined : yield* claimOwner(mirror, namespace, group, newOwner)
+      yield* ensureDirectory(files, `${namespacePath(layout, namespace)}/${group.type}`)
+      yield* ensureDirectory(files, path)
+      const isWritten = mirror === undefined ? yield* hasOwner(ownerPath) : claimed === undefined
+      // Flushed: torn by a power loss it would keep everybody out of the group.
+      if (!isWritten) yield* files.replaceFile(ownerPath, [claimed ?? ownerLine(newOwner)], { sync: true })
+      return yield* listing.owner(namespace, group)
+    })
+
+  const removeGroupIfEmpty = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
+    Effect.gen(function* () {
+      const path = groupPath(layout, namespace, group)
+      const entries = yield* HierarchyListing.listOrEmpty(files, path)
+      if (entries.some(({ kind }) => kind === "directory")) return false
+      if (mirror !== undefined && !(yield* mirror.removeGroupIfEmpty(namespace, group))) return false
+      for (const { name } of entries) yield* files.unlink(`${path}/${name}`)
+      yield* files.removeDirectory(path).pipe(Effect.catchIf(isNotFound, () => Effect.void))
+      yield* syncBeside(parts, path)
+      return true
+    })
+
+  const moveGroup = (from: Namespace.Namespace, group: BackupGroup.BackupGroup, to: Namespace.Namespace) =>
+    Effect.gen(function* () {
+      const [source, target] = [groupPath(layout, from, group), groupPath(layout, to, group)]
+      yield* files
+        .rename(source, target)
+        .pipe(Effect.catchIf(isNotFound, () => Effect.fail(HierarchyListing.noSuchGroup(group))))
+      // The new name first: a power loss in between must not take both.
+      yield* syncBeside(parts, target)
+      yield* syncBeside(parts, source)
+    })
+
+  /** Makes the place for a group; refuses when there is one already. */
+  const prepareGroup = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
+    Effect.gen(function* () {
+      const typePath = `${namespacePath(layout, namespace)}/${group.type}`
+      yield* HierarchyListing.requireNamespace(files, layout, namespace)
+      yield* ensureDirectory(files, typePath)
+      if (mirror !== undefined) yield* syncFoldersAbove(parts, typePath)
+      const isTaken = yield* files.stat(groupPath(layout, namespace, group)).pipe(
+        Effect.as(true),
+        Effect.catchIf(isNotFound, () => Effect.succeed(false))
+      )
+      if (!isTaken) return
+      const subject =
+        namespace === Namespace.root
+          ? BackupGroup.format(group)
+          : `${namespace}: ${BackupGroup.format(group)}`
+      return yield* storeError("Refused", subject, "there is a backup group of this name already")
+    })
+
+  return { ensureGroup, removeGroupIfEmpty, prepareGroup, moveGroup }
+}
+
+const snapshotChanges = (parts: Parts) => {
+  const { files, layout, mirror } = parts
+
+  const refuseExisting = (snapshot: Snapshot.Snapshot) =>
+    Effect.fail(storeError("SnapshotExists", Snapshot.format(snapshot), "this snapshot exists already"))
+
+  /** The bucket is asked before there is a folder: who removes that one later removes what the bucket has as well. */
+  const refuseOthers = (held: Mirror, namespace: Namespace.Namespace, snapshot: Snapshot.Snapshot) =>
+    files.stat(snapshotPath(layout, namespace, snapshot)).pipe(
+      Effect.andThen(refuseExisting(snapshot)),
+      Effect.catchIf(
+        (error) => error._tag === "FilesError" && isNotFound(error),
+        () => held.refuseExisting(namespace, snapshot)
+      )
+    )
+
+  const createSnapshot = (namespace: Namespace.Namespace, snapshot: Snapshot.Snapshot) =>
+    Effect.gen(function* () {
+      const path = snapshotPath(layout, namespace, snapshot)
+      if (mirror !== undefined) yield* refuseOthers(mirror, namespace, snapshot)
+      yield* files.makeDirectory(path)
+      yield* syncFoldersAbove(parts, path)
+    }).pipe(
+      Effect.catchIf(
+        (error) => error._tag === "FilesError" && error.reason === "AlreadyExists",
+        () => refuseExisting(snapshot)
+      )
+    )
+
+  const removeTree = (path: string): Effect.Effect<void, FilesError> =>
+    Effect.gen(function* () {
+      for (const { name, kind } of yield* files.readDirectory(path)) {
+        yield* kind === "directory" ? removeTree(`${path}/${name}`) : files.unlink(`${path}/${name}`)
+      }
+      yield* files.removeDirectory(path)
+    })
+
+  const removeSnapshot = (namespace: Namespace.Namespace, snapshot: Snapshot.Snapshot) =>
+    Effect.gen(function* () {
+      const path = snapshotPath(layout, namespace, snapshot)
+      const removal = mirror === undefined ? undefined : yield* mirror.prepareRemoval(namespace, snapshot)
+      yield* unlinkIfThere(files, `${path}/${ArchiveName.manifestFile}`)
+      if (removal !== undefined) {
+        yield* syncBeside(parts, `${path}/${ArchiveName.manifestFile}`)
+        yield* removal
+      }
+      // Last: while the folder is there, whoever removes it once more finds what is left in the bucket.
+      yield* removeTree(path)
+      yield* syncBeside(parts, path)
+    })
+
+  const setProtected = (
+    namespace: Namespace.Namespace,
+    snapshot: Snapshot.Snapshot,
+    isProtected: boolean
+  ): Effect.Effect<void, Failure> => {
+    const path = `${snapshotPath(layout, namespace, snapshot)}/${ArchiveName.protectedFile}`
+    const mark = files.replaceFile(path, [], { sync: true })
+    const mirrored = mirror?.setProtected(namespace, snapshot, isProtected) ?? Effect.void
+    if (isProtected) return Effect.andThen(mirrored, mark)
+    return Effect.gen(function* () {
+      if (!(yield* unlinkIfThere(files, path))) return yield* mirrored
+      yield* syncBeside(parts, path)
+      // What the bucket still protects is protected here too.
+      yield* mirror === undefined ? mirrored : Effect.onError(mirrored, () => Effect.ignore(mark))
+    })
+  }
+
+  return { createSnapshot, removeSnapshot, setProtected }
+}
+
 export const make = (
   layout: StoreLayout,
-  syncsFolders = false
+  { mirror, syncsFolders = false }: HierarchyOptions = {}
 ): Effect.Effect<Hierarchy["Service"], never, Files> =>
   Effect.map(Files, (files) => {
-    /** A file where a folder should be holds nothing of ours either. */
-    const listOrEmpty = (path: string): Effect.Effect<ReadonlyArray<DirectoryEntry>, FilesError> =>
-      files.readDirectory(path).pipe(
-        Effect.catchIf(
-          (error) => isNotFound(error) || error.reason === "NotADirectory",
-          () => Effect.succeed([])
-        )
-      )
-
-    const ensureDirectory = (path: string): Effect.Effect<void, FilesError> =>
-      files.makeDirectory(path).pipe(
-        Effect.catchIf(
-          (error) => error.reason === "AlreadyExists",
-          () => Effect.void
-        )
-      )
-
-    const childrenOf = (namespace: Namespace.Namespace) =>
-      Effect.map(listOrEmpty(`${namespacePath(layout, namespace)}/ns`), (entries) =>
-        entries
-          .filter(({ kind }) => kind === "directory")
-          .flatMap(({ name }) => parsed(() => Namespace.child(namespace, name)) ?? [])
-          .toSorted()
-      )
-
-    const requireNamespace = (namespace: Namespace.Namespace): Effect.Effect<void, Failure> =>
-      files.stat(namespacePath(layout, namespace)).pipe(
-        Effect.asVoid,
-        Effect.catchIf(isNotFound, () =>
-          Effect.fail(
-            storeError("NoSuchNamespace", `namespace ${namespace}`, "this datastore has no such namespace")
-          )
-        )
-      )
-
-    const namespaces = (
-      start: Namespace.Namespace,
-      depthMax: number = Namespace.depthMax
-    ): Effect.Effect<ReadonlyArray<Namespace.Namespace>, Failure> =>
-      Effect.gen(function* () {
-        yield* requireNamespace(start)
-        const found = [start]
-        const bottom = Namespace.depth(start) + depthMax
-        for (let index = 0; index < found.length; index++) {
-          const current = found[index] ?? start
-          if (Namespace.depth(current) < bottom) found.push(...(yield* childrenOf(current)))
-        }
-        return found
-      })
-
-    const createNamespace = (namespace: Namespace.Namespace) =>
-      Effect.gen(function* () {
-        let path = layout.base
-        for (const name of Namespace.components(namespace)) {
-          yield* ensureDirectory(`${path}/ns`)
-          path = `${path}/ns/${name}`
-          yield* ensureDirectory(path)
-        }
-      })
-
-    const groupsOfType = (namespace: Namespace.Namespace, type: BackupGroup.BackupType) =>
-      Effect.map(listOrEmpty(`${namespacePath(layout, namespace)}/${type}`), (entries) =>
-        entries
-          .filter(({ kind, name }) => kind === "directory" && BackupGroup.isBackupId(name))
-          .map(({ name }) => BackupGroup.make(type, name))
-      )
-
-    const groups = (namespace: Namespace.Namespace) =>
-      Effect.gen(function* () {
-        yield* requireNamespace(namespace)
-        const found = yield* Effect.forEach(BackupGroup.backupTypes, (type) => groupsOfType(namespace, type))
-        return found.flat().toSorted(BackupGroup.order)
-      })
-
-    const describe = (snapshot: Snapshot.Snapshot, entries: ReadonlyArray<DirectoryEntry>): SnapshotEntry => {
-      const names = entries.filter(({ kind }) => kind === "file").map(({ name }) => name)
-      return {
-        snapshot,
-        finished: names.includes(ArchiveName.manifestFile),
-        protected: names.includes(ArchiveName.protectedFile),
-        files: names.filter(isArchive).toSorted()
-      }
-    }
-
-    const entry = (namespace: Namespace.Namespace, snapshot: Snapshot.Snapshot) =>
-      files.readDirectory(snapshotPath(layout, namespace, snapshot)).pipe(
-        Effect.map((entries) => describe(snapshot, entries)),
-        Effect.catchIf(isNotFound, () =>
-          Effect.fail(storeError("NoSuchSnapshot", Snapshot.format(snapshot), "there is no such snapshot"))
-        )
-      )
-
-    const snapshots = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
-      Effect.gen(function* () {
-        const entries = yield* files
-          .readDirectory(groupPath(layout, namespace, group))
-          .pipe(Effect.catchIf(isNotFound, () => Effect.fail(noSuchGroup(group))))
-        const found = entries
-          .filter(({ kind }) => kind === "directory")
-          .flatMap(({ name }) => parsed(() => Snapshot.fromDirectory(group, name)) ?? [])
-          .toSorted((left, right) => Snapshot.order(right, left))
-        const described = yield* Effect.forEach(found, (snapshot) =>
-          // One that vanishes while we look was just removed.
-          entry(namespace, snapshot).pipe(
-            Effect.catchIf(
-              (error) => error._tag === "StoreError" && error.reason === "NoSuchSnapshot",
-              () => Effect.succeed(undefined)
-            )
-          )
-        )
-        return described.filter((item) => item !== undefined)
-      })
-
-    const explainNoOwner = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
-      files.stat(groupPath(layout, namespace, group)).pipe(
-        Effect.match({
-          onFailure: () => noSuchGroup(group),
-          onSuccess: () => storeError("Damaged", BackupGroup.format(group), "this backup group has no owner")
-        })
-      )
-
-    const owner = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
-      Effect.gen(function* () {
-        const path = `${groupPath(layout, namespace, group)}/owner`
-        const text = yield* files.readFile(path, smallFileMaxBytes).pipe(
-          Effect.map((bytes) => Buffer.from(bytes).toString()),
-          Effect.catchIf(isNotFound, () => Effect.flatMap(explainNoOwner(namespace, group), Effect.fail))
-        )
-        return yield* decodeOrDamaged(path, () => AuthId.parse((text.split("\n")[0] ?? "").trimEnd()))
-      })
-
-    const ensureGroup = (
-      namespace: Namespace.Namespace,
-      group: BackupGroup.BackupGroup,
-      newOwner: AuthId.AuthId
-    ) =>
-      Effect.gen(function* () {
-        const path = groupPath(layout, namespace, group)
-        yield* requireNamespace(namespace)
-        yield* ensureDirectory(`${namespacePath(layout, namespace)}/${group.type}`)
-        yield* ensureDirectory(path)
-        // A crash may have left the file empty; the caller holds the group, so nobody else is about to write it.
-        const ownerPath = `${path}/owner`
-        const written = yield* files.stat(ownerPath).pipe(
-          Effect.map(({ sizeBytes }) => sizeBytes > 0),
-          Effect.catchIf(isNotFound, () => Effect.succeed(false))
-        )
-        // Flushed: torn by a power loss it would keep everybody out of the group.
-        if (!written) yield* files.replaceFile(ownerPath, [Buffer.from(`${newOwner}\n`)], { sync: true })
-        return yield* owner(namespace, group)
-      })
-
-    /** Makes the names of all folders from the store down to `path` survive a power loss, its own included. */
-    const syncFoldersAbove = (path: string): Effect.Effect<void, FilesError> => {
-      const parent = path.slice(0, path.lastIndexOf("/"))
-      if (!path.startsWith(`${layout.base}/`)) return Effect.void
-      return Effect.andThen(files.syncDirectory(parent), syncFoldersAbove(parent))
-    }
-
-    const createSnapshot = (namespace: Namespace.Namespace, snapshot: Snapshot.Snapshot) =>
-      files.makeDirectory(snapshotPath(layout, namespace, snapshot)).pipe(
-        Effect.andThen(
-          syncsFolders ? syncFoldersAbove(snapshotPath(layout, namespace, snapshot)) : Effect.void
-        ),
-        Effect.catchIf(
-          (error) => error.reason === "AlreadyExists",
-          () =>
-            Effect.fail(
-              storeError("SnapshotExists", Snapshot.format(snapshot), "this snapshot exists already")
-            )
-        )
-      )
-
-    const removeTree = (path: string): Effect.Effect<void, FilesError> =>
-      Effect.gen(function* () {
-        for (const { name, kind } of yield* files.readDirectory(path)) {
-          yield* kind === "directory" ? removeTree(`${path}/${name}`) : files.unlink(`${path}/${name}`)
-        }
-        yield* files.removeDirectory(path)
-      })
-
-    const removeSnapshot = (namespace: Namespace.Namespace, snapshot: Snapshot.Snapshot) =>
-      Effect.gen(function* () {
-        const path = snapshotPath(layout, namespace, snapshot)
-        yield* files
-          .unlink(`${path}/${ArchiveName.manifestFile}`)
-          .pipe(Effect.catchIf(isNotFound, () => Effect.void))
-        yield* removeTree(path)
-      })
-
-    const removeGroupIfEmpty = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
-      Effect.gen(function* () {
-        const path = groupPath(layout, namespace, group)
-        const entries = yield* listOrEmpty(path)
-        if (entries.some(({ kind }) => kind === "directory")) return false
-        for (const { name } of entries) yield* files.unlink(`${path}/${name}`)
-        yield* files.removeDirectory(path).pipe(Effect.catchIf(isNotFound, () => Effect.void))
-        return true
-      })
-
-    const moveGroup = (from: Namespace.Namespace, group: BackupGroup.BackupGroup, to: Namespace.Namespace) =>
-      files
-        .rename(groupPath(layout, from, group), groupPath(layout, to, group))
-        .pipe(Effect.catchIf(isNotFound, () => Effect.fail(noSuchGroup(group))))
-
-    /** Makes the place for a group; refuses when there is one already. */
-    const prepareGroup = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
-      Effect.gen(function* () {
-        yield* requireNamespace(namespace)
-        yield* ensureDirectory(`${namespacePath(layout, namespace)}/${group.type}`)
-        const isTaken = yield* files.stat(groupPath(layout, namespace, group)).pipe(
-          Effect.as(true),
-          Effect.catchIf(isNotFound, () => Effect.succeed(false))
-        )
-        if (!isTaken) return
-        const subject =
-          namespace === Namespace.root
-            ? BackupGroup.format(group)
-            : `${namespace}: ${BackupGroup.format(group)}`
-        return yield* storeError("Refused", subject, "there is a backup group of this name already")
-      })
-
-    const setProtected = (
-      namespace: Namespace.Namespace,
-      snapshot: Snapshot.Snapshot,
-      isProtected: boolean
-    ) => {
-      const path = `${snapshotPath(layout, namespace, snapshot)}/${ArchiveName.protectedFile}`
-      return isProtected
-        ? files.replaceFile(path, [], { sync: true })
-        : files.unlink(path).pipe(Effect.catchIf(isNotFound, () => Effect.void))
-    }
-
+    const listing = HierarchyListing.make(files, layout)
+    const parts: Parts = { files, layout, mirror, syncsFolders, listing }
     return Hierarchy.of({
-      namespaces,
-      createNamespace,
-      groups,
-      snapshots,
-      entry,
-      owner,
-      ensureGroup,
-      createSnapshot,
-      removeSnapshot,
-      removeGroupIfEmpty,
-      prepareGroup,
-      moveGroup,
-      setProtected
+      ...listing,
+      ...namespaceChanges(parts),
+      ...groupChanges(parts),
+      ...snapshotChanges(parts)
     })
   })

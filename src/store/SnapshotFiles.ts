@@ -2,7 +2,9 @@
  * SnapshotFiles: what lies inside a snapshot's folder: manifest, indexes, blobs.
  *
  * Invariants: every file appears whole (written beside, then renamed); the manifest is changed under its lock only, by
- * reading, changing and replacing it; what is read is decoded and validated before anyone sees it.
+ * reading, changing and replacing it; what is read is decoded and validated before anyone sees it. With a mirror a file
+ * is in the bucket before it is here, and a manifest is changed as the bucket has it: another host may have changed it,
+ * or removed the snapshot.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -15,6 +17,7 @@ import type { Namespace } from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
 import { largestBlobBytes } from "../platform/chunkContent.ts"
 import { Files, isNotFound } from "../platform/Files.ts"
+import type { Mirror } from "./bucket/Mirror.ts"
 import type { StoreLocks } from "./StoreLocks.ts"
 import type { StorageError } from "./StorageError.ts"
 import { decodeOrDamaged, storeError, type StoreError } from "./StoreError.ts"
@@ -58,20 +61,35 @@ export class SnapshotFiles extends Context.Service<
       fileName: string,
       content: Uint8Array
     ) => Effect.Effect<void, Failure>
+    /** Names of the files that are there, in every place where the store keeps them. */
+    readonly stored: (
+      namespace: Namespace,
+      snapshot: Snapshot.Snapshot
+    ) => Effect.Effect<ReadonlySet<string>, Failure>
   }
 >()("granary/store/SnapshotFiles") {}
 
 /** An index of 64 Mi chunks: 256 TiB at 4 MiB each. */
 const indexMaxBytes = 2 ** 31 - 1
 
+const noSuchSnapshot = (snapshot: Snapshot.Snapshot): StoreError =>
+  storeError("NoSuchSnapshot", Snapshot.format(snapshot), "there is no such snapshot")
+
 /** The name under which a manifest's lock is held. */
 export const manifestLockName = (namespace: Namespace, snapshot: Snapshot.Snapshot): string =>
   `manifest ${Snapshot.toPath(namespace, snapshot)}`
 
+export interface SnapshotFilesOptions {
+  /** Every file is flushed before it counts as written. */
+  readonly sync: boolean
+  /** The same files in the bucket. */
+  readonly mirror?: Mirror | undefined
+}
+
 export const make = (
   layout: StoreLayout,
   locks: StoreLocks["Service"],
-  sync: boolean
+  { sync, mirror }: SnapshotFilesOptions
 ): Effect.Effect<SnapshotFiles["Service"], never, Files> =>
   Effect.map(Files, (files) => {
     const locate = (namespace: Namespace, snapshot: Snapshot.Snapshot, fileName: string) =>
@@ -94,8 +112,7 @@ export const make = (
     const explainMissing = (namespace: Namespace, snapshot: Snapshot.Snapshot, fileName: string) =>
       files.stat(snapshotPath(layout, namespace, snapshot)).pipe(
         Effect.match({
-          onFailure: () =>
-            storeError("NoSuchSnapshot", Snapshot.format(snapshot), "there is no such snapshot"),
+          onFailure: () => noSuchSnapshot(snapshot),
           onSuccess: () =>
             fileName === ArchiveName.manifestFile
               ? storeError("Unfinished", Snapshot.format(snapshot), "this backup was never finished")
@@ -107,10 +124,9 @@ export const make = (
         })
       )
 
-    const manifest = (namespace: Namespace, snapshot: Snapshot.Snapshot) =>
+    const decodeManifest = (snapshot: Snapshot.Snapshot, blob: Uint8Array) =>
       Effect.gen(function* () {
         const subject = `${Snapshot.format(snapshot)} ${ArchiveName.manifestFile}`
-        const blob = yield* read(namespace, snapshot, ArchiveName.manifestFile)
         const decoded = yield* decodeOrDamaged(subject, () => Manifest.decode(blob))
         if (Snapshot.order(decoded.snapshot, snapshot) !== 0) {
           const belongs = `this manifest belongs to ${Snapshot.format(decoded.snapshot)}`
@@ -119,15 +135,43 @@ export const make = (
         return decoded
       })
 
+    const manifest = (namespace: Namespace, snapshot: Snapshot.Snapshot) =>
+      Effect.flatMap(read(namespace, snapshot, ArchiveName.manifestFile), (blob) =>
+        decodeManifest(snapshot, blob)
+      )
+
+    /** What a change begins with. */
+    const currentManifest = (namespace: Namespace, snapshot: Snapshot.Snapshot) =>
+      Effect.gen(function* () {
+        const own = yield* manifest(namespace, snapshot)
+        if (mirror === undefined) return own
+        return yield* decodeManifest(snapshot, yield* mirror.manifest(namespace, snapshot))
+      })
+
     const write = (
       namespace: Namespace,
       snapshot: Snapshot.Snapshot,
       fileName: string,
       content: Uint8Array
-    ) => files.replaceFile(locate(namespace, snapshot, fileName), [content], { sync })
+    ): Effect.Effect<void, Failure> => {
+      const own = files.replaceFile(locate(namespace, snapshot, fileName), [content], { sync })
+      return mirror === undefined
+        ? own
+        : Effect.andThen(mirror.putFile(namespace, snapshot, fileName, content), own)
+    }
 
     const writeManifest = (namespace: Namespace, snapshot: Snapshot.Snapshot, value: Manifest.Manifest) =>
       write(namespace, snapshot, ArchiveName.manifestFile, Manifest.encode(value))
+
+    const stored = (namespace: Namespace, snapshot: Snapshot.Snapshot) =>
+      Effect.gen(function* () {
+        const entries = yield* files
+          .readDirectory(snapshotPath(layout, namespace, snapshot))
+          .pipe(Effect.catchIf(isNotFound, () => Effect.fail(noSuchSnapshot(snapshot))))
+        const names = entries.filter(({ kind }) => kind === "file").map(({ name }) => name)
+        const mirrored = mirror === undefined ? undefined : yield* mirror.fileNames(namespace, snapshot)
+        return new Set(mirrored === undefined ? names : names.filter((name) => mirrored.has(name)))
+      })
 
     const index = (namespace: Namespace, snapshot: Snapshot.Snapshot, archive: ArchiveName.ArchiveName) =>
       Effect.gen(function* () {
@@ -146,13 +190,14 @@ export const make = (
         Effect.scoped(
           Effect.gen(function* () {
             yield* locks.holdSoon(manifestLockName(namespace, snapshot), "exclusive")
-            const changed = change(yield* manifest(namespace, snapshot))
+            const changed = change(yield* currentManifest(namespace, snapshot))
             yield* writeManifest(namespace, snapshot, changed)
             return changed
           })
         ),
       index,
       read: (namespace, snapshot, fileName) => read(namespace, snapshot, fileName),
-      write
+      write,
+      stored
     })
   })

@@ -22,6 +22,16 @@ export type StoreReason =
   | "Damaged"
   | "KeyNeeded"
   | "Refused"
+  /** The bucket has a datastore of this name already. */
+  | "InBucketAlready"
+  /** Another host has marked the datastore in the bucket as its own. */
+  | "InUse"
+  /** Others may have taken this process for dead. */
+  | "LeaseLost"
+  /** The server does not keep what a datastore needs. */
+  | "Unsuitable"
+  /** The cache folder lacks what its bucket holds. */
+  | "NeedsRefresh"
 
 const hints: Record<StoreReason, string> = {
   NotADatastore: "make one with: granary init PATH",
@@ -37,7 +47,12 @@ const hints: Record<StoreReason, string> = {
   Busy: "wait for the other operation to end, then try again",
   Damaged: "run: granary verify; restore from another snapshot or copy",
   KeyNeeded: "give the right key with --keyfile",
-  Refused: "check what you asked for"
+  Refused: "check what you asked for",
+  InBucketAlready: "take it over with --reuse, or choose another name",
+  InUse: "if that host does not use it any more, or both are to use it, repeat with --overwrite-in-use",
+  LeaseLost: "check the connection to the server, then start again",
+  Unsuitable: "run: granary s3 check",
+  NeedsRefresh: "run: granary s3-refresh"
 }
 
 export class StoreError extends Data.TaggedError("StoreError")<{

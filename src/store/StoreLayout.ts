@@ -3,7 +3,10 @@
  *
  * `.granary.lock` is ours: Proxmox Backup Server ignores names with a leading dot. It holds no data, only byte ranges
  * that processes lock (see `StoreLocks`, `DigestGuards`). Ours are as well `.granary-writers` (leases, see `Writers`),
- * `.granary-moves` (see `MoveJournal`) and `.granary-gc` (who collects garbage, or did so last).
+ * `.granary-moves` (see `MoveJournal`), `.granary-gc` (who collects garbage, or did so last) and, in the cache folder of
+ * a bucket's datastore, `.granary-cache` (how much chunk content is there, see `CacheCount`), `.granary-cache-id` and
+ * `.granary-generation` (see `bucket/Hosts`), `.granary-bucket` (whose cache it is, see `bucket/FolderMark`) and
+ * `.granary-refresh` (metadata on its way from the bucket).
  */
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
@@ -25,6 +28,11 @@ export interface StoreLayout {
   readonly writers: string
   readonly moveJournal: string
   readonly collector: string
+  readonly cacheCount: string
+  readonly cacheId: string
+  readonly generation: string
+  readonly bucketMark: string
+  readonly refresh: string
 }
 
 export const layoutOf = (base: string): StoreLayout => ({
@@ -35,7 +43,12 @@ export const layoutOf = (base: string): StoreLayout => ({
   gcStatus: path.join(base, ".gc-status"),
   writers: path.join(base, ".granary-writers"),
   moveJournal: path.join(base, ".granary-moves"),
-  collector: path.join(base, ".granary-gc")
+  collector: path.join(base, ".granary-gc"),
+  cacheCount: path.join(base, ".granary-cache"),
+  cacheId: path.join(base, ".granary-cache-id"),
+  generation: path.join(base, ".granary-generation"),
+  bucketMark: path.join(base, ".granary-bucket"),
+  refresh: path.join(base, ".granary-refresh")
 })
 
 export const chunkPath = (layout: StoreLayout, digest: Digest.Digest): string =>

@@ -27,6 +27,7 @@ const namedOffset = (name: string): number =>
 
 const collectorByte = { offset: 0, length: 1 }
 const writerByte = { offset: 1, length: 1 }
+const bothBytes = { offset: 0, length: 2 }
 
 /** Manifest updates are short: a waiting one gives up after about five seconds, as Proxmox Backup Server's do. */
 const briefWait = Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(250)])
@@ -50,6 +51,11 @@ export class StoreLocks extends Context.Service<
      * while one of them has the store, or another garbage collection.
      */
     readonly holdAsCollector: Effect.Effect<void, FilesError | StoreError, Scope.Scope>
+    /**
+     * Keeps everybody out who writes or collects garbage here, of our own processes and of Proxmox Backup Server's,
+     * until the scope closes. Fails with `Busy` while one of them is at work.
+     */
+    readonly holdAlone: Effect.Effect<void, FilesError | StoreError, Scope.Scope>
   }
 >()("granary/store/StoreLocks") {}
 
@@ -78,12 +84,17 @@ export const make = (layout: StoreLayout): Effect.Effect<StoreLocks["Service"], 
       holdAsWriter: holdProcess(
         writerByte,
         "shared",
-        "a Proxmox Backup Server process has locked the whole datastore"
+        "a refresh from the bucket, or a Proxmox Backup Server process, has locked the whole datastore"
       ),
       holdAsCollector: holdProcess(
         collectorByte,
         "exclusive",
         "a Proxmox Backup Server process works on this datastore (a backup, a sync or its garbage collection)"
+      ),
+      holdAlone: holdProcess(
+        bothBytes,
+        "exclusive",
+        "a backup or a garbage collection works on this datastore"
       )
     })
   })

@@ -26,6 +26,7 @@ import type { FileLocks } from "../platform/FileLocks.ts"
 import { Host } from "../platform/Host.ts"
 import type { Doubt } from "./Doubts.ts"
 import * as Lease from "./Lease.ts"
+import type { StorageError } from "./StorageError.ts"
 import { storeError, type StoreError } from "./StoreError.ts"
 import type { StoreLayout } from "./StoreLayout.ts"
 import type { StoreLocks } from "./StoreLocks.ts"
@@ -38,6 +39,8 @@ export interface WriterLease {
   readonly storing: Effect.Effect<void>
   /** All that was stored is flushed. */
   readonly flushed: Effect.Effect<void>
+  /** To be asked right before anything final, such as a manifest: fails when other hosts may have given the lease up. */
+  readonly check: Effect.Effect<void, StoreError>
 }
 
 /** A writer that is at work, in whichever process. */
@@ -55,9 +58,9 @@ export class Writers extends Context.Service<
   {
     /**
      * Counts the caller as a writer until the scope closes. The very first thing a writer does; fails with `Busy`
-     * while a Proxmox Backup Server process has the store for itself.
+     * while a Proxmox Backup Server process has the store for itself, or another host collects garbage in its bucket.
      */
-    readonly register: Effect.Effect<WriterLease, FilesError | StoreError, Scope.Scope>
+    readonly register: Effect.Effect<WriterLease, StorageError | StoreError, Scope.Scope>
     readonly live: (options: ReadOptions) => Effect.Effect<ReadonlyArray<LiveWriter>, FilesError>
     /** What those who died with the machine have left in doubt. */
     readonly doubts: Effect.Effect<ReadonlyArray<Doubt>, FilesError>
@@ -69,7 +72,16 @@ export class Writers extends Context.Service<
 export interface WritersOptions {
   /** Whether chunks are flushed only when a backup finishes, so that leases have to survive a power loss. */
   readonly flushesLate?: boolean
+  /**
+   * Takes part in a writer's registration, under the name of its lease, and ends with it: what a store in a bucket has
+   * to agree with other hosts (see `bucket/Hosts`).
+   */
+  readonly onRegister?: (
+    name: string
+  ) => Effect.Effect<Pick<WriterLease, "check">, StorageError | StoreError, Scope.Scope>
 }
+
+const alone: NonNullable<WritersOptions["onRegister"]> = () => Effect.succeed({ check: Effect.void })
 
 const attemptsMax = 100
 
@@ -80,7 +92,7 @@ const nowSeconds = Effect.map(Clock.currentTimeMillis, (millis) => Math.floor(mi
 export const make = (
   layout: StoreLayout,
   locks: StoreLocks["Service"],
-  { flushesLate = false }: WritersOptions = {}
+  { flushesLate = false, onRegister = alone }: WritersOptions = {}
 ): Effect.Effect<Writers["Service"], never, Files> =>
   Effect.map(Files, (files) => {
     const pathOf = (fileName: string): string => `${layout.writers}/${fileName}`
@@ -118,7 +130,9 @@ export const make = (
         isBehind ? Effect.void : Effect.ignore(files.unlink(pathOf(Lease.fileNameOf(name))))
       )
       yield* locks.holdAsWriter
+      const { check } = yield* onRegister(name)
       const lease: WriterLease = {
+        check,
         buildsOn: (indexPaths) => write(name, startSeconds, indexPaths),
         storing: Effect.sync(() => void (isBehind = flushesLate)),
         flushed: Effect.sync(() => void (isBehind = false))

@@ -8,18 +8,25 @@
 import type { Footprint } from "./Footprint.ts"
 import type { Fault, FaultAt, Parked, Schedule } from "./Simulation.ts"
 
+/** All that what follows depends on, in few letters; undefined where the scenario does not tell. */
+export type StateOf = () => string | undefined
+
 export interface Chooser {
   /**
    * Which of the parked fibers goes on. The array is the world's own and changes afterwards. `continues`: option 0 is
    * of the actor that ran last, so any other one is a preemption. -1 ends the run: what could follow is known.
    */
-  readonly pick: (options: ReadonlyArray<Parked>, step: number, continues: boolean) => number
+  readonly pick: (options: ReadonlyArray<Parked>, step: number, continues: boolean, state: StateOf) => number
   /** A value that the program asked for. */
   readonly value: (label: string, count: number) => number
   /** What befalls the picked fiber at this step. */
   readonly fault?: (step: number, at: Parked) => Fault
   /** Whether it is asked where there is one option only. Default false. */
   readonly asksAlways?: boolean
+  /** Whether it wants to know states, where the scenario tells what is shared. Default false. */
+  readonly asksForStates?: boolean
+  /** Whether what has been decided so far was decided in an earlier run just so. */
+  readonly repeats?: () => boolean
   /** Told after each step what it touched. */
   readonly took?: (footprint: Footprint) => void
 }

@@ -19,7 +19,11 @@ export type AnyFiber = Fiber.Fiber<unknown, unknown>
 export interface Process {
   /** Undefined for what is outside of all processes. */
   readonly name: string | undefined
+  /** In the order in which the processes of a run were started. */
+  readonly number: number
   dead: boolean
+  /** How many of its fibers have parked. */
+  strandCount: number
   readonly onDeath: Array<() => void>
 }
 
@@ -30,10 +34,16 @@ export interface Identity {
   readonly fiber: AnyFiber | undefined
 }
 
-export const makeProcess = (name: string | undefined): Process => ({ name, dead: false, onDeath: [] })
+export const makeProcess = (name: string | undefined, number: number): Process => ({
+  name,
+  number,
+  dead: false,
+  strandCount: 0,
+  onDeath: []
+})
 
 export const Identity = Context.Reference<Identity>("granary/testing/Identity", {
-  defaultValue: () => ({ actor: "main", process: makeProcess(undefined), fiber: undefined })
+  defaultValue: () => ({ actor: "main", process: makeProcess(undefined, 0), fiber: undefined })
 })
 
 /** Fibers that wake each other without ever parking would go on for ever. */

@@ -33,6 +33,7 @@ import { fail, type Inode, sizeOf } from "./disk/Inode.ts"
 import { InodeTable, newName, type Place } from "./disk/InodeTable.ts"
 import { type Choose, losePower, type Unsynced } from "./disk/losePower.ts"
 import { NameJournal, type NameOperation, type NameOrdering } from "./disk/NameJournal.ts"
+import { TakenNumbers } from "./disk/TakenNumbers.ts"
 import { type AccessTimes, movesWithRead } from "./disk/accessTimes.ts"
 
 export interface MemoryDiskOptions {
@@ -61,7 +62,7 @@ export class MemoryDisk {
   isReadOnly = false
   readonly #table: InodeTable
   readonly #unsynced: Unsynced
-  #takenNumbers = 0
+  readonly #numbers: TakenNumbers
   #powerLosses = 0
 
   constructor(options: MemoryDiskOptions = {}, origin?: MemoryDisk) {
@@ -69,6 +70,7 @@ export class MemoryDisk {
     this.accessTimes = options.accessTimes ?? "noatime"
     if (origin === undefined) {
       this.#table = InodeTable.make(options.nowMillis ?? 0)
+      this.#numbers = new TakenNumbers()
       const names = new NameJournal(options.nameOrdering ?? "directory")
       this.#unsynced = { names, contents: new Set(), accessTimes: new Map() }
       return
@@ -76,7 +78,7 @@ export class MemoryDisk {
     const { names, contents, accessTimes } = origin.#unsynced
     this.#table = origin.#table.fork()
     this.#unsynced = { names: names.fork(), contents: new Set(contents), accessTimes: new Map(accessTimes) }
-    this.#takenNumbers = origin.#takenNumbers
+    this.#numbers = new TakenNumbers(origin.#numbers)
     this.#powerLosses = origin.#powerLosses
     this.isReadOnly = origin.isReadOnly
   }
@@ -86,9 +88,14 @@ export class MemoryDisk {
     return new MemoryDisk(this, this)
   }
 
-  /** A number that this disk has not given to anyone yet. */
-  takeNumber(): number {
-    return this.#takenNumbers++
+  /** A number that this disk has not given to anyone yet; a program that says its name has numbers of its own. */
+  takeNumber(program = ""): number {
+    return this.#numbers.take(program)
+  }
+
+  /** All that decides which numbers it gives next. */
+  get numbersTaken(): string {
+    return this.#numbers.fingerprint
   }
 
   /** How often the power has gone: machines that were started since are others. */

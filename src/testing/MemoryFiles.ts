@@ -40,6 +40,8 @@ export type FilesPoint = (label: string, step: number) => Effect.Effect<void>
 
 export interface MemoryFilesOptions {
   readonly point?: FilesPoint
+  /** Its name, for names of temporary files that do not depend on what other programs do. */
+  readonly program?: string
   /** How many files may be open for reading at once. Default: any number. */
   readonly openFilesMax?: number
 }
@@ -279,7 +281,7 @@ const makeChanging = (disk: MemoryDisk, begin: Begin) => {
 
 /** One program's Files. */
 export const make = (disk: MemoryDisk, options: MemoryFilesOptions = {}): Service => {
-  const { point, openFilesMax = Number.POSITIVE_INFINITY } = options
+  const { point, program, openFilesMax = Number.POSITIVE_INFINITY } = options
   const begin: Begin =
     point === undefined
       ? (_operation, _target, effect) => effect
@@ -304,8 +306,10 @@ export const make = (disk: MemoryDisk, options: MemoryFilesOptions = {}): Servic
     createFile: (target, content, writing = {}) =>
       several("createFile", "create", target, () => createSteps(disk, target, content, writing)),
     replaceFile: (target, parts, writing = {}) =>
-      several("replaceFile", "write", target, () => replaceSteps(disk, target, joined(parts), writing)),
-    temporaryName: (target) => Effect.sync(() => temporaryNameOf(disk, target))
+      several("replaceFile", "write", target, () =>
+        replaceSteps(disk, target, joined(parts), { ...writing, program })
+      ),
+    temporaryName: (target) => Effect.sync(() => temporaryNameOf(disk, target, program))
   }
 }
 

@@ -33,7 +33,10 @@ import {
   type ListPage,
   type ListRequest,
   ObjectStore,
-  pageSizeMax
+  type ObjectInfo,
+  pageSizeMax,
+  present,
+  type PutOutcome
 } from "../objectstore/ObjectStore.ts"
 import {
   ObjectStoreError,
@@ -160,13 +163,12 @@ class Server {
     return { etag: this.#bucket.put(request.key, body, request.nowMillis).etag }
   }
 
-  putIfAbsent(request: Request, body: Uint8Array): Outcome<"created" | "present"> {
+  putIfAbsent(request: Request, body: Uint8Array): Outcome<PutOutcome> {
     const { conditionalPut } = this.#options
     if (conditionalPut === "unsupported") return fail(request, "NotImplemented")
     if (this.#happens("conflict", request)) return fail(request, "Conflict")
-    if (conditionalPut !== "ignored" && this.#bucket.find(request.key) !== undefined) return "present"
-    this.put(request, body)
-    return "created"
+    if (conditionalPut !== "ignored" && this.#bucket.find(request.key) !== undefined) return present
+    return { outcome: "created", ...this.put(request, body) }
   }
 
   get(request: Request, maxSizeBytes: number): Outcome<Uint8Array> {
@@ -192,9 +194,9 @@ class Server {
     return this.#happens("truncated", request) ? fail(request, "Truncated") : Uint8Array.from(body)
   }
 
-  head(request: Request): Outcome<ReturnType<typeof describe> & { readonly etag: string }> {
+  head(request: Request): Outcome<ObjectInfo> {
     const object = this.#bucket.find(request.key)
-    return object === undefined ? fail(request, "NotFound") : { ...describe(object), etag: object.etag }
+    return object === undefined ? fail(request, "NotFound") : describe(object)
   }
 
   list({ nowMillis }: Request, { prefix, after, pageSize = pageSizeMax }: ListRequest): ListPage {
@@ -258,9 +260,10 @@ const fail = (
   })
 }
 
-const describe = ({ body, lastModifiedMillis }: StoredObject) => ({
+const describe = ({ body, etag, lastModifiedMillis }: StoredObject): ObjectInfo => ({
   sizeBytes: body.length,
-  lastModifiedSeconds: Math.floor(lastModifiedMillis / 1000)
+  lastModifiedSeconds: Math.floor(lastModifiedMillis / 1000),
+  etag
 })
 
 /** A connection to the bucket. Each has faults of its own; the bucket may be shared. */

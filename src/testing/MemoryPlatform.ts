@@ -33,13 +33,15 @@ export interface MemoryPlatformOptions {
 
 const blockBytes = 32
 
-/** Bytes that look random: no two requests on one disk get the same. */
+/** Bytes that look random: no two requests on one disk get the same, and a program's are its own. */
 const entropyOf =
-  (disk: MemoryDisk) =>
+  (disk: MemoryDisk, program: string) =>
   (countBytes: number): Uint8Array => {
     const bytes = new Uint8Array(countBytes)
     for (let done = 0; done < countBytes; done += blockBytes) {
-      const block = createHash("sha256").update(`entropy ${disk.takeNumber()}`).digest()
+      const block = createHash("sha256")
+        .update(`entropy ${disk.takeNumber(program)}`)
+        .digest()
       bytes.set(block.subarray(0, countBytes - done), done)
     }
     return bytes
@@ -61,13 +63,14 @@ export const layer = (
     const locks = options.locks
     const disk = options.disk ?? locks?.disk ?? new MemoryDisk()
     const calls = {
+      program: process,
       ...(point === undefined ? {} : { point }),
       ...(openFilesMax === undefined ? {} : { openFilesMax })
     }
     const ports = Layer.mergeAll(
       MemoryFiles.layer(disk, calls),
       MemoryFileLocks.layer(locks ?? new MemoryFileLocks.MemoryLockTable(disk), { ...calls, process }),
-      Layer.succeed(Entropy, entropyOf(disk)),
+      Layer.succeed(Entropy, entropyOf(disk, process)),
       Layer.succeed(Host, hostOf(disk, options))
     )
     // Fresh: two programs of one world must not share the codec that the first one's files are behind.

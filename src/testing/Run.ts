@@ -49,6 +49,12 @@ export interface Scenario<A = unknown, E = unknown> {
   readonly allow?: ReadonlyArray<"Deadlock" | "StepLimit" | "Defect" | "Failed">
   /** A cheap fingerprint of the data, to count distinct states by. */
   readonly state?: () => string | number
+  /**
+   * All that processes share, in full: data, locks, what the scenario itself remembers. With it `Explore.everyOrder`
+   * goes on from each state once. It takes that a process learns of others nothing but what it says by
+   * `Simulation.learns`.
+   */
+  readonly shared?: () => string
   /** Called when a process or the world died, before anybody goes on: releases locks, loses unsynced writes. */
   readonly onCrash?: (crash: Crash) => void
 }
@@ -77,6 +83,7 @@ export type Visited = Set<string | number>
 class Session<A, E> {
   readonly world: World
   private readonly scenario: Scenario<A, E>
+  private readonly repeats: Chooser["repeats"]
   private readonly visited: Visited | undefined
   private readonly startMillis: number
   private readonly fiber: Fiber.Fiber<A, E>
@@ -89,8 +96,9 @@ class Session<A, E> {
     options: WorldOptions,
     visited: Visited | undefined
   ) {
-    this.world = new World(chooser, options)
+    this.world = new World(chooser, options, scenario.shared)
     this.scenario = scenario
+    this.repeats = chooser.repeats
     this.visited = visited
     this.startMillis = this.world.nowMillis
     if (scenario.onCrash !== undefined) this.world.onCrash(scenario.onCrash)
@@ -113,16 +121,22 @@ class Session<A, E> {
     this.recovery = recover === undefined ? undefined : this.world.start(recover)
   }
 
+  /** What is wrong with the state in which everybody rests. */
+  private look(): string | undefined {
+    const { scenario, visited, world } = this
+    const message = scenario.invariant === undefined ? undefined : complaintOf(scenario.invariant)
+    if (message !== undefined) return message
+    visited?.add(scenario.state === undefined ? world.history.fingerprint : scenario.state())
+    return undefined
+  }
+
   /** Lets everybody run who can; unless that was the end, or real work is awaited, takes the next step. */
   advance(): Outcome<A, E> | "waits" | undefined {
-    const { world, scenario, visited } = this
+    const { world } = this
     if (!world.fibers.drain()) return { _tag: "StepLimit" }
     world.settle()
-    if (scenario.invariant !== undefined) {
-      const message = complaintOf(scenario.invariant)
-      if (message !== undefined) return { _tag: "Violated", message }
-    }
-    visited?.add(scenario.state === undefined ? world.history.fingerprint : scenario.state())
+    const message = this.repeats?.() === true ? undefined : this.look()
+    if (message !== undefined) return { _tag: "Violated", message }
     const outcome = this.ended()
     if (outcome !== undefined) return outcome
     if (world.external.count > 0) return "waits"

@@ -41,7 +41,7 @@ export interface Parked {
   readonly label: string
   /** Whether the operation behind the point knows how to fail. */
   readonly canFail: boolean
-  /** A number for each fiber of a run, in the order in which they first parked; the clock is -1. */
+  /** A number for each fiber of a run, those of one process in the order in which they first parked; the clock is -1. */
   readonly strand: number
 }
 
@@ -93,6 +93,11 @@ export class Simulation extends Context.Service<
      * that never says anything touches everything; nothing is a thing to say, too.
      */
     readonly touches: (touches: Iterable<Touch>) => void
+    /**
+     * Says what the calling fiber's process has just learned of what other processes change, for `Explore.everyOrder`;
+     * called only where somebody wants to know. See `Scenario.shared`.
+     */
+    readonly learns: (tell: () => string) => Effect.Effect<void>
     /** Called at once whenever something died: gives back what the dead held in the world outside. */
     readonly onCrash: (hook: (crash: Crash) => void) => Effect.Effect<void>
   }

@@ -86,27 +86,49 @@ export interface ExhaustiveOptions {
   readonly faults?: FaultBudget
 }
 
+interface Decision {
+  readonly count: number
+  /** The options that are taken here, one after the other. */
+  readonly wanted: ReadonlyArray<number>
+  /** Which of them is taken now. */
+  at: number
+}
+
 /** The tree of decisions, walked depth first: the list of what was taken is also the way to the next leaf. */
 class Tree {
-  private readonly taken: Array<number> = []
-  private readonly counts: Array<number> = []
+  private readonly decisions: Array<Decision> = []
   private fixed = 0
   private depth = 0
+  /** The fewest preemptions with which each strand went on from each state. */
+  private readonly taken = new Map<string, number>()
 
-  decide(count: number): number {
-    const at = this.depth++
-    if (at >= this.fixed) {
-      this.taken[at] = 0
-      this.counts[at] = count
-      return 0
-    }
-    if (this.counts[at] !== count) {
+  /** Whether nobody has gone on so with as many preemptions left; now somebody has. */
+  isNew(state: string, strand: number, spent: number): boolean {
+    const key = `${state} ${strand}`
+    if ((this.taken.get(key) ?? Infinity) <= spent) return false
+    this.taken.set(key, spent)
+    return true
+  }
+
+  /** -1 when nothing is wanted. */
+  decide(count: number, wantedNow: () => ReadonlyArray<number>): number {
+    const known = this.repeats ? this.decisions[this.depth] : undefined
+    if (known !== undefined && known.count !== count) {
       throw new Error(
-        `the scenario is not deterministic: decision ${at} had ${this.counts[at]} options and now has ${count}; ` +
+        `the scenario is not deterministic: decision ${this.depth} had ${known.count} options and now has ${count}; ` +
           "make everything anew in each run, and take time and chance from the simulation"
       )
     }
-    return this.taken[at] ?? 0
+    const decision = known ?? { count, wanted: wantedNow(), at: 0 }
+    const chosen = decision.wanted[decision.at]
+    if (chosen === undefined) return -1
+    this.decisions[this.depth++] = decision
+    return chosen
+  }
+
+  /** Whether the run has decided nothing yet that the one before it did not. */
+  get repeats(): boolean {
+    return this.depth < this.fixed
   }
 
   begin(): void {
@@ -115,35 +137,46 @@ class Tree {
 
   /** Moves to the next leaf; false when that was the last. */
   advance(): boolean {
-    const { taken, counts } = this
-    let length = this.depth
-    while (length > 0 && (taken[length - 1] ?? 0) + 1 >= (counts[length - 1] ?? 0)) length -= 1
-    if (length === 0) return false
-    taken[length - 1] = (taken[length - 1] ?? 0) + 1
-    this.fixed = length
-    return true
+    for (let length = this.depth; length > 0; length--) {
+      const decision = this.decisions[length - 1]
+      if (decision === undefined || decision.at + 1 >= decision.wanted.length) continue
+      decision.at += 1
+      this.fixed = length
+      return true
+    }
+    return false
   }
 }
+
+const upTo = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, index) => index)
 
 const treeChooser = (tree: Tree, { preemptions = Infinity, faults }: ExhaustiveOptions): Chooser => {
   let spent = 0
   let faultsLeft = faults?.max ?? 1
-  const pick = (options: ReadonlyArray<Parked>, _step: number, continues: boolean): number => {
-    if (!continues) return tree.decide(options.length)
-    if (spent >= preemptions) return 0
-    const chosen = tree.decide(options.length)
-    if (chosen > 0) spent += 1
+  const pick: Chooser["pick"] = (options, _step, continues, stateOf) => {
+    const costOf = (index: number): number => spent + (continues && index > 0 ? 1 : 0)
+    const chosen = tree.decide(options.length, () => {
+      const state = stateOf()
+      return upTo(options.length).filter((index) => {
+        const cost = costOf(index)
+        if (cost > preemptions) return false
+        return state === undefined || tree.isNew(state, options[index]?.strand ?? 0, cost)
+      })
+    })
+    if (chosen !== -1) spent = costOf(chosen)
     return chosen
   }
-  const value = (_label: string, count: number): number => tree.decide(count)
-  if (faults === undefined) return { pick, value }
+  const value = (_label: string, count: number): number => tree.decide(count, () => upTo(count))
+  const repeats = (): boolean => tree.repeats
+  if (faults === undefined) return { pick, value, repeats, asksForStates: true }
   return {
     pick,
     value,
+    repeats,
     fault: (_step, at) => {
       if (faultsLeft === 0) return "none"
       const kinds = faults.kinds.filter((kind) => kind !== "none" && applies(kind, at))
-      const chosen = kinds.length === 0 ? 0 : tree.decide(kinds.length + 1)
+      const chosen = kinds.length === 0 ? 0 : tree.decide(kinds.length + 1, () => upTo(kinds.length + 1))
       if (chosen === 0) return "none"
       faultsLeft -= 1
       return kinds[chosen - 1] ?? "none"

@@ -49,16 +49,17 @@ export class VirtualClock<Owner> {
     })
   }
 
-  /** Moves to the next timer and wakes its fiber; of two at the same time the one that lay down first. */
-  wakeNext(): void {
+  /** Moves to the next timer and wakes its fiber; of two at the same time the one that lay down first. Answers whose. */
+  wakeNext(): Owner | undefined {
     let next = 0
     for (let index = 1; index < this.sleepers.length; index++) {
       if ((this.sleepers[index]?.wakeMillis ?? 0) < (this.sleepers[next]?.wakeMillis ?? 0)) next = index
     }
     const [sleeper] = this.sleepers.splice(next, 1)
-    if (sleeper === undefined) return
+    if (sleeper === undefined) return undefined
     this.nowMillis = Math.max(this.nowMillis, sleeper.wakeMillis)
     sleeper.resume()
+    return sleeper.owner
   }
 
   remove(isGone: (owner: Owner) => boolean): void {

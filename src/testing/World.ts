@@ -22,7 +22,9 @@ import {
 } from "./FiberScheduler.ts"
 import { Recorder } from "./Footprint.ts"
 import { History } from "./History.ts"
+import { Knowledge } from "./Knowledge.ts"
 import { type Crash, type Fault, type Parked, Simulation, type Step } from "./Simulation.ts"
+import { Strands } from "./Strands.ts"
 import { VirtualClock } from "./VirtualClock.ts"
 
 export interface WorldOptions {
@@ -45,13 +47,6 @@ interface Entry extends Parked {
   readonly fiber: AnyFiber | undefined
   readonly resume: (fails: boolean) => void
   gone: boolean
-}
-
-interface Strand {
-  readonly number: number
-  readonly fiber: AnyFiber
-  identity: Identity
-  label: string
 }
 
 export type Advance =
@@ -82,16 +77,21 @@ export class World {
   private readonly clock: VirtualClock<Identity>
   private readonly parked: Array<Entry> = []
   private readonly options: Array<Entry> = []
-  private readonly strands = new Map<number, Strand>()
+  private readonly strands = new Strands()
   private readonly processes = new Set<Process>()
   private readonly crashHooks: Array<(crash: Crash) => void> = []
   private readonly recorder = new Recorder()
+  private readonly knowledge: Knowledge
+  private processCount = 0
   private lastActor = "main"
   private lastStrand = 0
+  /** Of whoever runs in this step. */
+  private running: Process | undefined
 
   constructor(
     chooser: Chooser,
-    { time = "idle", maxSteps = maxStepsDefault, startMillis }: WorldOptions = {}
+    { time = "idle", maxSteps = maxStepsDefault, startMillis }: WorldOptions = {},
+    shared?: () => string
   ) {
     this.chooser = chooser
     this.timeIsChoice = time === "choice"
@@ -102,6 +102,11 @@ export class World {
         return sleep(fiber.getRef(Identity))
       })
     )
+    this.knowledge = new Knowledge({
+      clock: this.clock,
+      processes: this.processes,
+      shared: chooser.asksForStates === true ? shared : undefined
+    })
   }
 
   get nowMillis(): number {
@@ -120,18 +125,6 @@ export class World {
 
   // ---------------------------------------------------------------- the service
 
-  private strandOf(fiber: AnyFiber, identity: Identity, label: string): number {
-    const known = this.strands.get(fiber.id)
-    if (known === undefined) {
-      const number = this.strands.size
-      this.strands.set(fiber.id, { number, fiber, identity, label })
-      return number
-    }
-    known.identity = identity
-    known.label = label
-    return known.number
-  }
-
   private enter(
     fiber: AnyFiber,
     label: string,
@@ -144,7 +137,7 @@ export class World {
       process: identity.process.name,
       label,
       canFail,
-      strand: this.strandOf(fiber, identity, label),
+      strand: this.strands.numberOf(fiber, identity, label),
       identity,
       fiber,
       resume,
@@ -178,6 +171,7 @@ export class World {
     const chosen = this.chooser.value(label, count)
     const at = { actor: this.lastActor, process: undefined, label, canFail: false, strand: this.lastStrand }
     this.record("value", at, chosen, count, "none")
+    this.knowledge.note(this.running, `${label} ${chosen}`)
     return chosen
   }
 
@@ -193,7 +187,7 @@ export class World {
       )
 
   private newProcess(name: string | undefined): Process {
-    const process = makeProcess(name)
+    const process = makeProcess(name, this.processCount++)
     this.processes.add(process)
     return process
   }
@@ -208,9 +202,14 @@ export class World {
           // What the parent has is what the effect may ask for: they share their requirements.
           const context = Context.add(parent.context, Identity, identity) as Context.Context<R>
           const fiber = this.fibers.fork(this.actor(name)(self), context)
-          process.onDeath.push(() => resume(Effect.succeed(Option.none())))
+          const caller = parent.getRef(Identity).process
+          process.onDeath.push(() => {
+            this.knowledge.note(caller, `${name} died`)
+            resume(Effect.succeed(Option.none()))
+          })
           fiber.addObserver((exit) => {
             this.processes.delete(process)
+            this.knowledge.noteEnd(caller, process, exit)
             resume(Exit.map(exit, Option.some))
           })
           return Effect.callback<void>((done) => {
@@ -260,6 +259,7 @@ export class World {
         for (const process of this.processes) if (process.name === name) this.killProcess(process)
       }),
     touches: (touches) => this.recorder.add(touches),
+    learns: (tell) => this.knowledge.learns(tell),
     onCrash: (hook) => Effect.sync(() => this.onCrash(hook))
   })
 
@@ -337,9 +337,12 @@ export class World {
     label: "tick",
     canFail: false,
     strand: -1,
-    identity: { actor: "clock", process: makeProcess(undefined), fiber: undefined },
+    identity: { actor: "clock", process: makeProcess(undefined, -1), fiber: undefined },
     fiber: undefined,
-    resume: () => this.clock.wakeNext(),
+    resume: () => {
+      this.running = this.clock.wakeNext()?.process
+      this.knowledge.note(this.running, `woken ${this.clock.nowMillis}`)
+    },
     gone: false
   }
 
@@ -357,7 +360,7 @@ export class World {
     if (options.length === 0) options.push(this.tick)
     const count = options.length
     const asks = count > 1 || this.chooser.asksAlways === true
-    const chosen = asks ? this.chooser.pick(options, this.steps.length, continues) : 0
+    const chosen = asks ? this.chooser.pick(options, this.steps.length, continues, this.knowledge.state) : 0
     if (chosen === -1) return { kind: "pruned" }
     const entry = options[chosen]
     if (entry === undefined) throw new RangeError(`a chooser picked ${chosen} of ${count} options`)
@@ -382,16 +385,15 @@ export class World {
       return { kind: "crashed", at: placeOf(entry) }
     }
     if (isTick) return undefined
+    this.running = entry.identity.process
+    this.knowledge.note(this.running, `${entry.strand} ${entry.label} ${this.clock.nowMillis} ${fault}`)
     if (fault === "kill") this.killProcess(entry.identity.process)
     else if (fault === "interrupt") this.interrupt(entry)
     else entry.resume(fault === "fail")
     return undefined
   }
 
-  /** The actors that neither ended nor died, with the point that each passed last. */
-  get waiting(): ReadonlyArray<{ readonly actor: string; readonly label: string }> {
-    return [...this.strands.values()]
-      .filter(({ fiber, identity }) => fiber.pollUnsafe() === undefined && !identity.process.dead)
-      .map(({ identity, label }) => ({ actor: identity.actor, label }))
+  get waiting(): Strands["waiting"] {
+    return this.strands.waiting
   }
 }

@@ -1,10 +1,11 @@
 /**
- * ChunkVerifier: judges every chunk of an index, each digest once in a whole verification.
+ * ChunkVerifier: judges every chunk of an index, each digest once in a whole verification. Which ones are read, and which
+ * are taken on trust, is said by `ChunkLooks`.
  *
  * Invariants: only wrong content condemns a chunk, and it is renamed under its guard; trouble in reading, and a
- * chunk that merely disagrees with one archive's index or crypt mode, count as errors of the snapshot but
- * condemn nothing. Chunks are read in the order of their inodes, which on a spinning disk is close to the order
- * they lie in.
+ * chunk that merely disagrees with one archive's index or crypt mode, condemn nothing. Trouble on the way to a bucket
+ * says nothing about what is in it: that is a doubt, and no fault of the snapshot. Chunks are read in the order of their
+ * inodes, which on a spinning disk is close to the order they lie in.
  */
 import * as Effect from "effect/Effect"
 import type { ChunkIndex } from "../format/ChunkIndex.ts"
@@ -15,14 +16,28 @@ import { DigestTable } from "../model/DigestTable.ts"
 import type { Digest } from "../model/Digest.ts"
 import type { Verdict } from "../platform/chunkContent.ts"
 import type { ChunkStore, WantedChunk } from "../store/ChunkStore.ts"
+import type { ChunkLooks, Look } from "./ChunkLooks.ts"
 
 export interface ChunkVerifier {
-  /** Faults found among the chunks of an index; `onChunk` is told the size of each place that is dealt with. */
-  readonly verify: (
-    archive: Archive,
-    onChunk: (sizeBytes: number) => void
-  ) => Effect.Effect<ReadonlyArray<string>>
+  /** What there is about the chunks of an index; `onChunk` is told the size of each place that is dealt with. */
+  readonly verify: (archive: Archive, onChunk: (sizeBytes: number) => void) => Effect.Effect<Findings>
   readonly statistics: VerifierStatistics
+}
+
+export interface Findings {
+  /** What is wrong. */
+  readonly faults: ReadonlyArray<string>
+  /** What could not be found out. */
+  readonly doubts: ReadonlyArray<string>
+}
+
+export const noFindings: Findings = { faults: [], doubts: [] }
+
+export interface VerifierOptions {
+  readonly crypt: CryptConfig | undefined
+  readonly looks: ChunkLooks
+  /** The store lies in a bucket: what cannot be read may be sound all the same. */
+  readonly mayBeUnreachable: boolean
 }
 
 export interface Archive {
@@ -33,7 +48,7 @@ export interface Archive {
 }
 
 export interface VerifierStatistics {
-  /** Chunks read. */
+  /** Chunks read, or tried to. */
   chunks: number
   /** Size of their files. */
   storedBytes: number
@@ -55,10 +70,25 @@ const byInode = (left: Place, right: Place): number =>
 /** Chunks that cannot be described come last. */
 const unknownInode = 2n ** 64n
 
-export const make = (chunks: ChunkStore["Service"], crypt: CryptConfig | undefined): ChunkVerifier => {
+/** Objects lie in no order that anybody knows of. */
+const ofBucket = (chunk: number): Place => ({ chunk, inode: unknownInode })
+
+/** While a server cannot be reached, a line for each chunk would tell nobody anything. */
+const doubtsMax = 20
+
+const shortened = (doubts: ReadonlyArray<string>): ReadonlyArray<string> =>
+  doubts.length <= doubtsMax
+    ? doubts
+    : [...doubts.slice(0, doubtsMax), `and ${doubts.length - doubtsMax} chunks more`]
+
+export const make = (
+  chunks: ChunkStore["Service"],
+  { crypt, looks, mayBeUnreachable }: VerifierOptions
+): ChunkVerifier => {
   /** With the note of what is known of each. */
   const good = new DigestTable()
   const bad = new DigestTable()
+  const unread = new DigestTable()
   const statistics: VerifierStatistics = { chunks: 0, storedBytes: 0, corrupt: 0, missing: 0, unreadable: 0 }
 
   const faultOf = (wanted: WantedChunk, verdict: Verdict, archive: Archive): Effect.Effect<Fault> => {
@@ -69,9 +99,11 @@ export const make = (chunks: ChunkStore["Service"], crypt: CryptConfig | undefin
       case "missing":
         statistics.missing += 1
         return Effect.succeed(fault(`chunk ${wanted.digest} is missing`))
-      case "unreadable":
+      case "unreadable": {
         statistics.unreadable += 1
-        return Effect.succeed(fault(`chunk ${wanted.digest} cannot be read: ${verdict.detail}`))
+        const text = `chunk ${wanted.digest} cannot be read: ${verdict.detail}`
+        return Effect.succeed(mayBeUnreachable ? { text, about: "nothing" } : fault(text))
+      }
       case "corrupt":
         statistics.corrupt += 1
         return condemn(wanted, verdict.detail)
@@ -84,22 +116,22 @@ export const make = (chunks: ChunkStore["Service"], crypt: CryptConfig | undefin
       statistics.corrupt += 1
       return fault(`chunk ${digest} cannot be decrypted with the key that its manifest names`)
     }
-    return { text: cryptFault(digest, isEncrypted, archive.cryptMode), isOfChunk: false }
+    return { text: cryptFault(digest, isEncrypted, archive.cryptMode), about: "archive" }
   }
 
   /** Where it cannot be renamed, on a read-only store for example, the verdict stands all the same. */
   const condemn = (wanted: WantedChunk, detail: string): Effect.Effect<Fault> =>
     chunks.condemn(wanted).pipe(
-      Effect.map((renamed) => ({
+      Effect.map((renamed): Omit<Fault, "text"> & { readonly note: string } => ({
         note: renamed === undefined ? "" : `; kept as ${renamed}`,
-        isOfChunk: renamed !== undefined
+        about: renamed === undefined ? "archive" : "chunk"
       })),
       Effect.catch((error) =>
-        Effect.succeed({ note: `; it could not be renamed: ${error.message}`, isOfChunk: true })
+        Effect.succeed({ note: `; it could not be renamed: ${error.message}`, about: "chunk" as const })
       ),
-      Effect.map(({ note, isOfChunk }) => ({
+      Effect.map(({ about, note }) => ({
         text: `chunk ${wanted.digest} is corrupt: ${detail}${note}`,
-        isOfChunk
+        about
       }))
     )
 
@@ -111,9 +143,13 @@ export const make = (chunks: ChunkStore["Service"], crypt: CryptConfig | undefin
       statistics.chunks += 1
       const found = yield* faultOf(wanted, verdict, archive)
       const at = index.digestOffset(chunk)
-      if (found.isOfChunk) bad.add(index.entries, at)
-      else if (verdict.state === "good") good.set(index.entries, at, noteOf(verdict, wanted.sizeBytes))
-      return found.text
+      if (found.about === "chunk") bad.add(index.entries, at)
+      else if (found.about === "nothing") unread.add(index.entries, at)
+      else if (verdict.state === "good") {
+        good.set(index.entries, at, noteOf(verdict, wanted.sizeBytes))
+        yield* looks.onGood(wanted.digest)
+      }
+      return found
     })
 
   /** What is known of a digest from before, compared with what this archive says of it. */
@@ -129,25 +165,34 @@ export const make = (chunks: ChunkStore["Service"], crypt: CryptConfig | undefin
     return cryptFault(index.digest(chunk), isEncryptedNote(note), cryptMode)
   }
 
-  /** The first place of every digest that nobody has judged yet, and a fault for each that is known to be wrong. */
+  const lookAt = ({ entries }: ChunkIndex, at: number): Look | "judged" | "unread" => {
+    if (good.has(entries, at) || bad.has(entries, at)) return "judged"
+    return unread.has(entries, at) ? "unread" : looks.of(entries, at)
+  }
+
+  /** The first place of every digest that is to be read, and what is known of the others. */
   const sortOut = (archive: Archive, onChunk: (sizeBytes: number) => void) => {
     const { index } = archive
     const pending: Array<number> = []
     const faults: Array<string> = []
+    const doubts: Array<string> = []
+    let notListed = 0
     const seen = new DigestTable()
     for (let chunk = 0; chunk < index.count; chunk++) {
       const at = index.digestOffset(chunk)
-      const isNew = seen.add(index.entries, at)
-      const isKnown = good.has(index.entries, at) || bad.has(index.entries, at)
-      if (isNew && !isKnown) {
+      const look = seen.add(index.entries, at) ? lookAt(index, at) : undefined
+      if (look === "read") {
         pending.push(chunk)
         continue
       }
-      const found = isNew ? knownFault(archive, chunk) : undefined
-      if (found !== undefined) faults.push(found)
+      const known = look === "judged" ? knownFault(archive, chunk) : undefined
+      if (known !== undefined) faults.push(known)
+      if (look === "unread") doubts.push(`chunk ${index.digest(chunk)} could not be read before`)
+      if (look === "not listed") notListed += 1
       onChunk(sizeOf(index, chunk))
     }
-    return { pending, faults }
+    if (notListed > 0) doubts.push(`${notListed} of its chunks could not be looked at: the listing failed`)
+    return { pending, faults, doubts }
   }
 
   const ordered = (index: ChunkIndex, pending: ReadonlyArray<number>) =>
@@ -163,16 +208,20 @@ export const make = (chunks: ChunkStore["Service"], crypt: CryptConfig | undefin
 
   const verify = (archive: Archive, onChunk: (sizeBytes: number) => void) =>
     Effect.gen(function* () {
-      const { pending, faults } = sortOut(archive, onChunk)
+      const { pending, faults, doubts } = sortOut(archive, onChunk)
       const found = yield* Effect.forEach(
-        yield* ordered(archive.index, pending),
+        mayBeUnreachable ? pending.map(ofBucket) : yield* ordered(archive.index, pending),
         ({ chunk }) =>
           Effect.tap(verifyChunk(archive, chunk), () =>
             Effect.sync(() => onChunk(sizeOf(archive.index, chunk)))
           ),
         { concurrency: chunks.parallelism * 2 }
       )
-      return [...faults, ...found.filter((text) => text !== undefined)]
+      const isDoubt = ({ about }: Fault): boolean => about === "nothing"
+      return {
+        faults: [...faults, ...textsOf(found.filter((each) => !isDoubt(each)))],
+        doubts: shortened([...doubts, ...textsOf(found.filter(isDoubt))])
+      }
     })
 
   return { verify, statistics }
@@ -182,11 +231,17 @@ const sizeOf = (index: ChunkIndex, chunk: number): number => index.end(chunk) - 
 
 interface Fault {
   readonly text: string | undefined
-  /** The chunk itself is no good, whoever names it; otherwise it is a matter between it and this archive. */
-  readonly isOfChunk: boolean
+  /**
+   * `chunk`: it is no good, whoever names it. `archive`: it is a matter between it and this archive. `nothing`: it could
+   * not be looked at.
+   */
+  readonly about: "chunk" | "archive" | "nothing"
 }
 
-const fault = (text: string): Fault => ({ text, isOfChunk: true })
+const fault = (text: string): Fault => ({ text, about: "chunk" })
+
+const textsOf = (faults: ReadonlyArray<Fault>): ReadonlyArray<string> =>
+  faults.flatMap(({ text }) => text ?? [])
 
 type GoodVerdict = Extract<Verdict, { readonly state: "good" }>
 

@@ -1,9 +1,10 @@
 /**
- * VerifyPlan: which snapshots a verification will read, as a value, before anything is read but manifests.
+ * VerifyPlan: which snapshots a verification will look at, how closely, and what that will take, as a value, before
+ * anything is read but manifests; and indexes, where single chunks matter: for a sample, for a listing, and for a store
+ * in a bucket, where reading costs money.
  *
  * Groups in their order, snapshots newest first (spec 11.2), without the group that holds benchmarks unless it is asked
- * for. A snapshot without a manifest is still being made, or was
- * interrupted, and is passed over.
+ * for. A snapshot without a manifest is still being made, or was interrupted, and is passed over.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -15,11 +16,29 @@ import { InvalidName } from "../model/InvalidName.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import type * as Snapshot from "../model/Snapshot.ts"
 import * as TaskId from "../model/TaskId.ts"
-import type { StoreError } from "../store/StoreError.ts"
+import { pageSizeMax } from "../objectstore/ObjectStore.ts"
+import { Entropy } from "../platform/Entropy.ts"
+import { storeError, type StoreError } from "../store/StoreError.ts"
 import type { StorageError } from "../store/StorageError.ts"
+import * as ChunkSelection from "./ChunkSelection.ts"
+
+/**
+ * `full`: everything is read. `listed`: chunks are only looked for; of a store in a bucket by listing it, one request for
+ * 1,000 of them, and with the sizes and ETags that were recorded when they were uploaded.
+ */
+export type Depth = "full" | "listed"
 
 export interface VerifyOptions {
   readonly namespace: Namespace
+  /** Default `full`. */
+  readonly depth?: Depth
+  /**
+   * Of the different chunks, picked at random, so many percent are read: above 0, at most 100. With `full` the others are
+   * left out; with `listed` they are looked for as well.
+   */
+  readonly samplePercent?: number
+  /** Makes the same choice again. Default: a new one. */
+  readonly sampleSeed?: string
   /** Only this group, or only this snapshot. */
   readonly group?: BackupGroup
   readonly snapshot?: Snapshot.Snapshot
@@ -36,9 +55,27 @@ export interface PlannedSnapshot {
   readonly snapshot: Snapshot.Snapshot
   /** Logical size of all archives; 0 when the manifest cannot be read. */
   readonly sizeBytes: number
+  /** Those that the manifest names; none when it cannot be read. */
+  readonly files: ReadonlyArray<string>
+}
+
+/** What a verification will take, if it finds nothing that it has to look at more closely. */
+export interface ExpectedWork {
+  /** Different chunks that snapshots name. */
+  readonly chunks: number
+  /** Those of them that are read. */
+  readonly reads: number
+  /** Their content, before it was compressed: more than what is stored, and than what is sent. */
+  readonly readBytes: number
+  /** To the bucket, the recording of results among them: 0 for a store in a folder. */
+  readonly requests: { readonly list: number; readonly get: number; readonly put: number }
 }
 
 export interface VerifyPlan {
+  readonly depth: Depth
+  /** Undefined when every chunk of a store in a folder is read: then nobody has to count them first. */
+  readonly chunks: ChunkSelection.ChunkSelection | undefined
+  readonly expected: ExpectedWork | undefined
   readonly snapshots: ReadonlyArray<PlannedSnapshot>
   readonly sizeBytes: number
   /** Passed over because their verification is recent enough. */
@@ -70,7 +107,13 @@ const isBenchmark = (group: BackupGroup): boolean => group.type === "host" && gr
 const sizeOf = (manifest: Manifest.Manifest): number =>
   manifest.files.reduce((total, { sizeBytes }) => total + sizeBytes, 0)
 
-export const make = (options: VerifyOptions): Effect.Effect<VerifyPlan, Failure, Datastore> =>
+interface Selected {
+  readonly planned: ReadonlyArray<PlannedSnapshot>
+  readonly upToDate: number
+  readonly unfinished: number
+}
+
+const select = (options: VerifyOptions): Effect.Effect<Selected, Failure, Datastore> =>
   Effect.gen(function* () {
     const { hierarchy, snapshotFiles } = yield* Datastore
     const nowSeconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
@@ -85,7 +128,7 @@ export const make = (options: VerifyOptions): Effect.Effect<VerifyPlan, Failure,
           .manifest(namespace, snapshot)
           .pipe(Effect.catch(() => Effect.succeed(undefined)))
         if (manifest !== undefined && isUpToDate(manifest, options, nowSeconds)) upToDate += 1
-        else planned.push({ namespace, snapshot, sizeBytes: manifest === undefined ? 0 : sizeOf(manifest) })
+        else planned.push({ namespace, snapshot, ...contentOf(manifest) })
       })
 
     const considerGroup = (namespace: Namespace, group: BackupGroup) =>
@@ -109,6 +152,78 @@ export const make = (options: VerifyOptions): Effect.Effect<VerifyPlan, Failure,
         }
       }
     }
-    const sizeBytes = planned.reduce((total, item) => total + item.sizeBytes, 0)
-    return { snapshots: planned, sizeBytes, upToDate, unfinished }
+    return { planned, upToDate, unfinished }
+  })
+
+const contentOf = (manifest: Manifest.Manifest | undefined): Pick<PlannedSnapshot, "sizeBytes" | "files"> =>
+  manifest === undefined
+    ? { sizeBytes: 0, files: [] }
+    : { sizeBytes: sizeOf(manifest), files: manifest.files.map(({ filename }) => filename) }
+
+/** All files of planned snapshots, manifests among them. */
+const fileCountOf = (planned: ReadonlyArray<PlannedSnapshot>): number =>
+  planned.reduce((total, { files }) => total + files.length + 1, 0)
+
+const pagesOf = (count: number): number => Math.ceil(count / pageSizeMax)
+
+const noRequests = { list: 0, get: 0, put: 0 }
+
+const expectedWork = (
+  depth: Depth,
+  { count, sample, sizeBytes }: ChunkSelection.ChunkSelection,
+  planned: ReadonlyArray<PlannedSnapshot>,
+  isInBucket: boolean
+): ExpectedWork => {
+  const isThorough = depth === "full" && sample === undefined
+  const reads = isThorough ? count : (sample?.count ?? 0)
+  const fileCount = fileCountOf(planned)
+  // A result is written into the manifest, which is read again for that.
+  const recorded = isThorough ? planned.length : 0
+  const requests = {
+    list: depth === "listed" ? pagesOf(count) + pagesOf(fileCount) : 0,
+    get: reads + (depth === "full" ? fileCount : 0) + recorded,
+    put: recorded
+  }
+  return {
+    chunks: count,
+    reads,
+    readBytes: isThorough ? sizeBytes : (sample?.sizeBytes ?? 0),
+    requests: isInBucket ? requests : noRequests
+  }
+}
+
+const seedBytes = 8
+
+const sampleOf = ({ samplePercent, sampleSeed }: VerifyOptions) =>
+  Effect.gen(function* () {
+    if (samplePercent === undefined) return undefined
+    if (!(samplePercent > 0 && samplePercent <= 100)) {
+      return yield* storeError(
+        "Refused",
+        `sample of ${samplePercent} %`,
+        "it must be above 0 and at most 100"
+      )
+    }
+    const seed = sampleSeed ?? Buffer.from((yield* Entropy)(seedBytes)).toString("hex")
+    return { percent: samplePercent, seed }
+  })
+
+export const make = (options: VerifyOptions): Effect.Effect<VerifyPlan, Failure, Datastore> =>
+  Effect.gen(function* () {
+    const datastore = yield* Datastore
+    const { depth = "full" } = options
+    const sample = yield* sampleOf(options)
+    const { planned, unfinished, upToDate } = yield* select(options)
+    const isInBucket = datastore.bucket !== undefined
+    const countsChunks = depth === "listed" || sample !== undefined || isInBucket
+    const chunks = countsChunks ? yield* ChunkSelection.make(datastore, planned, sample) : undefined
+    return {
+      depth,
+      chunks,
+      expected: chunks === undefined ? undefined : expectedWork(depth, chunks, planned, isInBucket),
+      snapshots: planned,
+      sizeBytes: planned.reduce((total, item) => total + item.sizeBytes, 0),
+      upToDate,
+      unfinished
+    }
   })

@@ -65,6 +65,11 @@ export const chunkCodecSuite = (
     describe("load into a target", () => targetTests(run))
     describe("check", () => checkTests(run))
     describe("damage", () => damageTests(run))
+    describe("in memory", () => {
+      encodeTests(run)
+      decodeTests(run)
+      judgeTests(run)
+    })
   })
 }
 
@@ -252,6 +257,129 @@ const damageTests = (run: Run): void => {
           yield* files.replaceFile(path, [blob.subarray(0, length)])
           assert.strictEqual((yield* codec.check(expected(path, sample))).state, "corrupt")
           assert.strictEqual((yield* Effect.flip(codec.load(expected(path, sample)))).reason, "Corrupt")
+        }
+      }
+    })
+  )
+}
+
+/** A blob as a reader gets it: memory of its own, a part of some larger memory, and shared memory. */
+const memoriesOf = (blob: Uint8Array): ReadonlyArray<Uint8Array> => {
+  const around = new Uint8Array(blob.length + 30)
+  around.set(blob, 10)
+  return [Uint8Array.from(blob), around.subarray(10, 10 + blob.length), shared(blob)]
+}
+
+const wanted = ({ digest, data, crypt }: SampleChunk) => ({ digest, sizeBytes: data.length, crypt })
+
+const encodeTests = (run: Run): void => {
+  run("encode answers what stage writes, and leaves the data as it is", (codec, folder, files) =>
+    Effect.gen(function* () {
+      for (const [index, [kind, sample]] of samples.entries()) {
+        const before = Uint8Array.from(sample.data)
+        for (const data of memoriesOf(sample.data)) {
+          const { blob, kind: found } = yield* codec.encode({ ...sample, data })
+          assert.strictEqual(found, kind)
+          assert.deepStrictEqual(bytes(data), bytes(before))
+          const decoded = DataBlob.decode(blob, sample.crypt ? { crypt: sample.crypt } : {})
+          assert.deepStrictEqual(bytes(decoded), bytes(before))
+          const path = `${folder}/${index}`
+          const { encodedSizeBytes } = yield* stageAt(codec, path, sample)
+          assert.strictEqual(blob.length, encodedSizeBytes)
+          const written = bytes(yield* files.readFile(path, 2 ** 20))
+          if (sample.crypt === undefined) assert.deepStrictEqual(bytes(blob), written)
+          yield* files.unlink(path)
+        }
+      }
+    })
+  )
+}
+
+const decodeTests = (run: Run): void => {
+  run("decode answers bytes that are no part of the blob, which stays as it is", (codec) =>
+    Effect.gen(function* () {
+      for (const [, sample] of samples) {
+        const { blob } = yield* codec.encode(sample)
+        for (const memory of memoriesOf(blob)) {
+          const before = Uint8Array.from(memory)
+          const data = yield* codec.decode(memory, wanted(sample))
+          assert.deepStrictEqual(bytes(data), bytes(sample.data))
+          assert.notStrictEqual(data.buffer, memory.buffer)
+          assert.deepStrictEqual(bytes(memory), bytes(before))
+        }
+      }
+    })
+  )
+
+  run("a blob that is given away is decoded all the same", (codec) =>
+    Effect.gen(function* () {
+      for (const [, sample] of samples) {
+        const { blob } = yield* codec.encode(sample)
+        for (const memory of memoriesOf(blob)) {
+          const data = yield* codec.decode(memory, { ...wanted(sample), consumes: true })
+          assert.deepStrictEqual(bytes(data), bytes(sample.data))
+        }
+      }
+    })
+  )
+
+  run(
+    "decodes into the target's beginning, in whatever memory it lies; what does not fit is corrupt",
+    (codec) =>
+      Effect.gen(function* () {
+        for (const [, sample] of samples.slice(0, 5)) {
+          const { blob } = yield* codec.encode(sample)
+          for (const memory of [shared(new Uint8Array(9000)), new Uint8Array(9000)]) {
+            const small = { ...wanted(sample), sizeBytes: undefined, target: memory.subarray(0, 4999) }
+            assert.strictEqual((yield* Effect.flip(codec.decode(blob, small))).reason, "Corrupt")
+            const target = memory.subarray(1000, 8000)
+            const data = yield* codec.decode(blob, { ...wanted(sample), target })
+            assert.deepStrictEqual([data.buffer, data.byteOffset], [memory.buffer, 1000])
+            assert.deepStrictEqual(bytes(data), bytes(sample.data))
+          }
+        }
+      })
+  )
+
+  run("decode fails with Corrupt or KeyNeeded", (codec) =>
+    Effect.gen(function* () {
+      const plain = chunkOf(softData(1))
+      const sealed = chunkOf(softData(1), { crypt: key })
+      const { blob } = yield* codec.encode(sealed)
+      const reasonFor = (request: Parameters<Codec["decode"]>[1], of = blob) =>
+        Effect.map(Effect.flip(codec.decode(of, request)), ({ reason }) => reason)
+      assert.strictEqual(yield* reasonFor({ ...wanted(sealed), crypt: undefined }), "KeyNeeded")
+      assert.strictEqual(yield* reasonFor({ ...wanted(sealed), crypt: otherKey }), "KeyNeeded")
+      assert.strictEqual(yield* reasonFor({ ...wanted(sealed), sizeBytes: 4999 }), "Corrupt")
+      assert.strictEqual(yield* reasonFor({ ...wanted(sealed), digest: plain.digest }), "Corrupt")
+      assert.strictEqual(yield* reasonFor(wanted(sealed), new Uint8Array(0)), "Corrupt")
+      assert.strictEqual(yield* reasonFor(wanted(sealed), Buffer.from("this is no blob")), "Corrupt")
+    })
+  )
+}
+
+const judgeTests = (run: Run): void => {
+  run("judge gives the verdicts of check, and leaves the blob as it is", (codec, folder, files) =>
+    Effect.gen(function* () {
+      for (const [index, [, sample]] of samples.entries()) {
+        const path = `${folder}/${index}`
+        yield* stageAt(codec, path, sample)
+        const blob = yield* files.readFile(path, 2 ** 20)
+        const flipped = Uint8Array.from(blob)
+        flipped[blob.length - 1] = (flipped[blob.length - 1] ?? 0) ^ 1
+        for (const content of [blob, flipped, blob.subarray(0, blob.length - 1), new Uint8Array(0)]) {
+          yield* files.replaceFile(path, [content])
+          for (const crypt of [undefined, key, otherKey]) {
+            for (const sizeBytes of [undefined, sample.data.length, 4999]) {
+              const request = { digest: sample.digest, sizeBytes, crypt }
+              const verdict = yield* codec.check({ ...request, path })
+              for (const memory of memoriesOf(content)) {
+                assert.deepStrictEqual(yield* codec.judge(memory, request), verdict)
+                assert.deepStrictEqual(bytes(memory), bytes(content))
+                assert.deepStrictEqual(yield* codec.judge(memory, { ...request, consumes: true }), verdict)
+              }
+            }
+          }
         }
       }
     })

@@ -76,6 +76,19 @@ export const listingTests = (run: Run, { has }: ObjectStoreSubject): void => {
     )
   }
 
+  run("8. a page begins behind any text, whether there is such a key or not", ({ store, prefix, at }) =>
+    Effect.gen(function* () {
+      for (const name of ["aa/aab", "aa/aac", "ab/abb"]) yield* store.put(at(name), bytes("x"))
+      const behind = (text: string) =>
+        Effect.map(store.list({ prefix, after: prefix + text, pageSize: 1 }), (page) => keysOf([page]))
+      assert.deepStrictEqual(yield* behind("aa/aa"), [at("aa/aab")])
+      assert.deepStrictEqual(yield* behind("aa/aab"), [at("aa/aac")])
+      assert.deepStrictEqual(yield* behind("aa/aad"), [at("ab/abb")])
+      assert.deepStrictEqual(yield* behind("ab/ab"), [at("ab/abb")])
+      assert.deepStrictEqual(yield* behind("ab/abc"), [])
+    })
+  )
+
   run("8. a prefix takes what is below it, and nothing that merely begins alike", ({ store, prefix, at }) =>
     Effect.gen(function* () {
       const names = ["vm/10", "vm/10/a", "vm/10/b/c", "vm/100/a", "vm/10.bad", "vm/1/a"]

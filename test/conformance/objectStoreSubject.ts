@@ -24,7 +24,12 @@ export interface ObjectStoreSubject {
   readonly scene: Effect.Effect<ObjectStoreScene, never, Scope.Scope>
   /** A store whose bucket is not there. */
   readonly missingBucket?: Effect.Effect<Store, never, Scope.Scope>
-  readonly has?: { readonly other?: boolean; readonly putForeign?: boolean }
+  readonly has?: {
+    readonly other?: boolean
+    readonly putForeign?: boolean
+    /** Whether listings tell etags. Default true. */
+    readonly listedEtags?: boolean
+  }
 }
 
 export const bytes = (text: string): Uint8Array => Buffer.from(text)

@@ -20,7 +20,7 @@ const race = Effect.gen(function* () {
   const won: Array<number> = []
   for (let index = 0; index < Number(count); index++) {
     const key = ObjectKey.parse(`race/${index % 5}/${index}`)
-    if ((yield* store.putIfAbsent(key, Buffer.from(name))) === "created") won.push(index)
+    if ((yield* store.putIfAbsent(key, Buffer.from(name))).outcome === "created") won.push(index)
   }
   return won
 })

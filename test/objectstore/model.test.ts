@@ -49,7 +49,11 @@ const operations: fc.Arbitrary<Operation> = fc.oneof(
     .map(([at, bytes]) => operation(`put ${at}`, (store) => Effect.asVoid(store.put(at, bytes)))),
   fc
     .tuple(key, body)
-    .map(([at, bytes]) => operation(`putIfAbsent ${at}`, (store) => store.putIfAbsent(at, bytes))),
+    .map(([at, bytes]) =>
+      operation(`putIfAbsent ${at}`, (store) =>
+        Effect.map(store.putIfAbsent(at, bytes), ({ outcome }) => outcome)
+      )
+    ),
   fc
     .tuple(key, fc.nat({ max: 6 }))
     .map(([at, maxSizeBytes]) =>

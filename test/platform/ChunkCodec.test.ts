@@ -93,6 +93,34 @@ describe("NodeChunkCodec", () => {
     }).pipe(Effect.provide(threads))
   )
 
+  it.live("a blob that is given away crosses without a copy, one that is kept stays", () =>
+    Effect.gen(function* () {
+      const codec = yield* ChunkCodec
+      const sample = chunkOf(hardData(1, 2_000_000))
+      const request = { digest: sample.digest, sizeBytes: sample.data.length, crypt: undefined }
+      const { blob } = yield* codec.encode(sample)
+      yield* codec.decode(blob, request)
+      yield* codec.judge(blob, request)
+      assert.strictEqual(blob.length, 2_000_012)
+      yield* codec.judge(blob, { ...request, consumes: true })
+      assert.strictEqual(blob.length, 0)
+    }).pipe(Effect.provide(threads))
+  )
+
+  it.live("decoding does not keep the main thread from its work", () =>
+    Effect.gen(function* () {
+      const codec = yield* ChunkCodec
+      const sample = chunkOf(hardData(1, 16_000_000), { crypt: key })
+      const request = { digest: sample.digest, sizeBytes: sample.data.length, crypt: key }
+      const { blob } = yield* codec.encode(sample)
+      let turns = 0
+      const counting = setInterval(() => turns++, 1)
+      yield* Effect.forEach([1, 2, 3, 4], () => codec.decode(shared(blob), request))
+      clearInterval(counting)
+      assert.isAtLeast(turns, 4)
+    }).pipe(Effect.provide(threads))
+  )
+
   it.live("a fault of the program is a defect, and the codec goes on", () =>
     Effect.gen(function* () {
       const folder = yield* scratchFolder

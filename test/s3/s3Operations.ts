@@ -129,7 +129,7 @@ export const putObject = (server: Server, { key, headers, body }: Call): Answer 
     )
   }
   if (condition === undefined) attempt(server.store.put(anyKey(key), body))
-  else if (attempt(server.store.putIfAbsent(anyKey(key), body)) === "present") {
+  else if (attempt(server.store.putIfAbsent(anyKey(key), body)).outcome === "present") {
     throw new S3Failure(
       "PreconditionFailed",
       "At least one of the pre-conditions you specified did not hold",

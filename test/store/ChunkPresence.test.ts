@@ -17,8 +17,11 @@ const digestOf = (number: number): Digest.Digest => Digest.parse(hash("sha256", 
 const rowOf = (digests: ReadonlyArray<Digest.Digest>): Uint8Array =>
   Buffer.concat(digests.map((digest) => Digest.toBytes(digest)))
 
-const findAbsent = (layout: StoreLayout, digests: ReadonlyArray<Digest.Digest>) =>
-  Effect.flatMap(ChunkPresence.make(layout), (presence) => presence.findAbsent(rowOf(digests)))
+const findAbsent = (
+  layout: StoreLayout,
+  digests: ReadonlyArray<Digest.Digest>,
+  options?: ChunkPresence.ChunkPresenceOptions
+) => Effect.flatMap(ChunkPresence.make(layout, options), (presence) => presence.findAbsent(rowOf(digests)))
 
 /** What can lie where a chunk should be; the first one is a chunk. */
 const places = ["chunk", "nothing", "empty", "folder", "link", "condemned", "temporary", "no prefix"] as const
@@ -92,6 +95,18 @@ describe("ChunkPresence", () => {
           { numRuns: 40 }
         )
       )
+  )
+
+  it.live("in a cache folder an empty file counts, and nothing else that does not elsewhere", () =>
+    Effect.gen(function* () {
+      const digests = places.map((_, number) => digestOf(number))
+      const layout = yield* newLayout()
+      places.forEach((place, number) => put(layout, digestOf(number), place))
+      const present = (absent: ReadonlyArray<number>) => places.filter((_, at) => !absent.includes(at))
+      assert.deepStrictEqual(present(yield* findAbsent(layout, digests)), ["chunk"])
+      const counted = yield* findAbsent(layout, digests, { countsMarkers: true })
+      assert.deepStrictEqual(present(counted), ["chunk", "empty"])
+    }).pipe(Effect.provide(platform))
   )
 
   it.effect("looks at dozens in one go as long as that is quick", () =>

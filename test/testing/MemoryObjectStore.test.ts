@@ -50,8 +50,8 @@ describe("MemoryObjectStore as a bad server", () => {
   it.effect("ignored conditions overwrite silently", () =>
     Effect.gen(function* () {
       const { store, good } = server({ conditionalPut: "ignored" })
-      assert.strictEqual(yield* store.putIfAbsent(a, one), "created")
-      assert.strictEqual(yield* store.putIfAbsent(a, two), "created")
+      assert.strictEqual((yield* store.putIfAbsent(a, one)).outcome, "created")
+      assert.strictEqual((yield* store.putIfAbsent(a, two)).outcome, "created")
       assert.deepStrictEqual([...(yield* good.get(a, 9))], [2, 2])
     })
   )
@@ -152,7 +152,7 @@ describe("MemoryObjectStore with faults", () => {
     Effect.gen(function* () {
       const { store } = server({ decide: () => true })
       yield* store.put(a, one)
-      assert.strictEqual(yield* store.putIfAbsent(a, one), "present")
+      assert.strictEqual((yield* store.putIfAbsent(a, one)).outcome, "present")
       assert.deepStrictEqual([...(yield* store.get(a, 1))], [1])
     })
   )
@@ -173,7 +173,7 @@ describe("MemoryObjectStore with faults", () => {
     Effect.gen(function* () {
       const { store, good } = server({ faults: ["lost answer"], decide: MemoryObjectStore.times(1) })
       assert.strictEqual(yield* reasonOf(store.putIfAbsent(a, one)), "Disconnected")
-      assert.strictEqual(yield* store.putIfAbsent(a, one), "present")
+      assert.strictEqual((yield* store.putIfAbsent(a, one)).outcome, "present")
       assert.strictEqual(yield* readText(good, a), "\u0001")
     })
   )
@@ -220,7 +220,7 @@ describe("MemoryObjectStore with faults", () => {
       assert.deepStrictEqual([error.reason, error.httpStatus, error.retryable], ["Conflict", 409, true])
       assert.isEmpty(bucket.keys())
       assert.strictEqual(yield* reasonOf(store.putIfAbsent(a, one)), "Conflict")
-      assert.strictEqual(yield* store.putIfAbsent(a, one), "created")
+      assert.strictEqual((yield* store.putIfAbsent(a, one)).outcome, "created")
       yield* store.put(b, one)
     })
   )

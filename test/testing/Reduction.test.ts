@@ -14,42 +14,60 @@ const operation = fc.record<Operation>({
   kind: fc.constantFrom("read", "read", "add", "write", "write", "wait")
 })
 
+type Operations = ReadonlyArray<ReadonlyArray<Operation>>
+
 const programs = fc
   .array(fc.array(operation, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 3 })
   .filter((all) => all.flat().length <= 9)
 
-/** Each process sums up what it reads and writes its sum, so that the order of two conflicting steps shows. */
-const scenarioOf = (all: ReadonlyArray<ReadonlyArray<Operation>>, seen: Set<string>) => (): Scenario => {
-  const things = [1, 2, 3]
-  const places = all.map(() => ({ step: 0, sum: 0 }))
-  const state = () => JSON.stringify([things, places])
-  const perform = ({ kind, thing }: Operation, place: { step: number; sum: number }): void => {
-    if (kind === "read") place.sum = place.sum * 7 + (things[thing] ?? 0)
-    if (kind === "write") things[thing] = (place.sum + place.step * 3 + 1) % 1000
-    if (kind === "add") things[thing] = (things[thing] ?? 0) + place.step + 1
-    place.step += 1
-  }
-  const run = (operations: ReadonlyArray<Operation>, number: number) =>
-    Effect.gen(function* () {
-      const simulation = yield* Simulation
-      simulation.touches([])
-      const place = places[number] ?? { step: 0, sum: 0 }
-      for (const one of operations) {
-        if (one.kind === "wait") yield* Effect.sleep(1 + one.thing)
-        yield* point(`${one.kind} ${one.thing}`)
-        simulation.touches(one.kind === "wait" ? [] : [{ thing: `thing ${one.thing}`, how: `${one.kind}s` }])
-        perform(one, place)
-      }
-    }).pipe(inProcess(`p${number}`))
-  return {
-    program: Effect.all(all.map(run), { concurrency: "unbounded", discard: true }),
-    state: () => {
-      seen.add(state())
-      return state()
-    },
-    check: () => void seen.add(`end ${state()}`)
-  }
+interface Making {
+  /** Every state, and every end. */
+  readonly seen: Set<string>
+  /** Whether it tells what is shared, and what processes learn of that. */
+  readonly tells?: boolean
 }
+
+/** Each process sums up what it reads and writes its sum, so that the order of two conflicting steps shows. */
+const scenarioOf =
+  (all: Operations, { seen, tells = false }: Making) =>
+  (): Scenario => {
+    const things = [1, 2, 3]
+    const places = all.map(() => ({ step: 0, sum: 0 }))
+    /** What is left of those that have ended: `state` tells of it, so it is shared. */
+    const left: Array<unknown> = []
+    const state = () => JSON.stringify([things, places])
+    const perform = ({ kind, thing }: Operation, place: { step: number; sum: number }): void => {
+      if (kind === "read") place.sum = place.sum * 7 + (things[thing] ?? 0)
+      if (kind === "write") things[thing] = (place.sum + place.step * 3 + 1) % 1000
+      if (kind === "add") things[thing] = (things[thing] ?? 0) + place.step + 1
+      place.step += 1
+    }
+    const run = (operations: ReadonlyArray<Operation>, number: number) =>
+      Effect.gen(function* () {
+        const simulation = yield* Simulation
+        simulation.touches([])
+        const place = places[number] ?? { step: 0, sum: 0 }
+        for (const one of operations) {
+          if (one.kind === "wait") yield* Effect.sleep(1 + one.thing)
+          yield* point(`${one.kind} ${one.thing}`)
+          simulation.touches(
+            one.kind === "wait" ? [] : [{ thing: `thing ${one.thing}`, how: `${one.kind}s` }]
+          )
+          if (one.kind === "read") yield* simulation.learns(() => `${things[one.thing]}`)
+          perform(one, place)
+        }
+        left[number] = place
+      }).pipe(inProcess(`p${number}`))
+    return {
+      program: Effect.all(all.map(run), { concurrency: "unbounded", discard: true }),
+      ...(tells ? { shared: () => JSON.stringify([things, left]) } : {}),
+      state: () => {
+        seen.add(state())
+        return state()
+      },
+      check: () => void seen.add(`end ${state()}`)
+    }
+  }
 
 const many = { maxRuns: 1_000_000 }
 
@@ -57,12 +75,30 @@ describe("every order that makes a difference", () => {
   it("passes through every state that all schedules pass through, and every end", () => {
     fc.assert(
       fc.property(programs, (all) => {
-        const [bySchedules, byOrders] = [new Set<string>(), new Set<string>()]
-        const schedules = Explore.exhaustive(scenarioOf(all, bySchedules), many)
-        const orders = Explore.everyOrder(scenarioOf(all, byOrders), many)
-        assert.isTrue(schedules.complete && orders.complete)
+        const [bySchedules, byOrders, byStates] = [new Set<string>(), new Set<string>(), new Set<string>()]
+        const schedules = Explore.exhaustive(scenarioOf(all, { seen: bySchedules }), many)
+        const orders = Explore.everyOrder(scenarioOf(all, { seen: byOrders }), many)
+        const states = Explore.everyOrder(scenarioOf(all, { seen: byStates, tells: true }), many)
+        assert.isTrue(schedules.complete && orders.complete && states.complete)
         assert.deepStrictEqual([...byOrders].toSorted(), [...bySchedules].toSorted())
+        assert.deepStrictEqual([...byStates].toSorted(), [...bySchedules].toSorted())
         assert.isAtMost(orders.runs, schedules.runs)
+        assert.isAtMost(states.runs, schedules.runs)
+      }),
+      { numRuns: 60 }
+    )
+  }, 120_000)
+
+  it("passes with a bound through every state that all schedules within the bound pass through", () => {
+    fc.assert(
+      fc.property(programs, fc.nat(3), (all, preemptions) => {
+        const [bySchedules, byStates] = [new Set<string>(), new Set<string>()]
+        const options = { ...many, preemptions }
+        const schedules = Explore.exhaustive(scenarioOf(all, { seen: bySchedules }), options)
+        const states = Explore.exhaustive(scenarioOf(all, { seen: byStates, tells: true }), options)
+        assert.isTrue(schedules.complete && states.complete)
+        assert.deepStrictEqual([...byStates].toSorted(), [...bySchedules].toSorted())
+        assert.isAtMost(states.runs, schedules.runs)
       }),
       { numRuns: 60 }
     )
@@ -72,10 +108,34 @@ describe("every order that makes a difference", () => {
     const apart = [0, 1].map((thing) =>
       Array.from({ length: 6 }, (): Operation => ({ thing, kind: "write" }))
     )
-    const report = Explore.everyOrder(scenarioOf(apart, new Set()), many)
+    const report = Explore.everyOrder(scenarioOf(apart, { seen: new Set() }), many)
     assert.isTrue(report.complete)
     assert.isAtMost(report.runs, 20)
-    assert.isAbove(Explore.exhaustive(scenarioOf(apart, new Set()), many).runs, 1000)
+    assert.isAbove(Explore.exhaustive(scenarioOf(apart, { seen: new Set() }), many).runs, 1000)
+  })
+
+  it("goes on from a state once, in whatever order it came about", () => {
+    const scenario = (tells: boolean) => (): Scenario => {
+      let sum = 0
+      const part = (name: string) =>
+        Simulation.use((simulation) =>
+          Effect.forEach(
+            [1, 2, 3, 4, 5],
+            () =>
+              Effect.map(point("count"), () => {
+                simulation.touches([{ thing: "sum", how: "writes" }])
+                sum += 1
+              }),
+            { discard: true }
+          )
+        ).pipe(inProcess(name))
+      const program = Effect.all([part("a"), part("b")], { concurrency: "unbounded", discard: true })
+      return { program, ...(tells ? { shared: () => String(sum) } : {}) }
+    }
+    const [orders, states] = [false, true].map((tells) => Explore.everyOrder(scenario(tells)))
+    assert.isTrue(orders?.complete === true && states?.complete === true)
+    assert.isAbove(orders?.runs ?? 0, 200)
+    assert.isBelow(states?.runs ?? Infinity, 120)
   })
 
   it("plays all schedules where nothing is said", () => {

@@ -10,9 +10,9 @@ const ranks: ReadonlyArray<ReadonlyArray<string>> = [
   ["format", "chunking"],
   ["platform"],
   ["objectstore"],
-  ["store"],
+  ["store", "config"],
   ["datastore"],
-  ["backup", "restore", "verify", "gc", "prune", "inspect"],
+  ["backup", "restore", "verify", "gc", "prune", "inspect", "refresh"],
   ["cli", "promises"],
   ["index"]
 ]

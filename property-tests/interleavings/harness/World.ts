@@ -13,7 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Datastore from "../../../src/datastore/Datastore.ts"
 import { digestOf } from "../../../src/platform/chunkContent.ts"
 import * as ChunkCodec from "../../../src/platform/ChunkCodec.ts"
-import type { FileLocks } from "../../../src/platform/FileLocks.ts"
+import { FileLocks } from "../../../src/platform/FileLocks.ts"
 import { Files } from "../../../src/platform/Files.ts"
 import type * as ChunkStore from "../../../src/store/ChunkStore.ts"
 import type { StoreLayout } from "../../../src/store/StoreLayout.ts"
@@ -27,13 +27,13 @@ import {
   MemoryLockTable,
   MemoryPlatform,
   run,
-  Simulation,
-  type Touch
+  Simulation
 } from "../../../src/testing.ts"
 import type { Acknowledged } from "./Invariants.ts"
 import { guarded, type Mutation, mutationFor } from "./Mutation.ts"
 import { type Calls, calls, nameGuard, nameLock, type Part, partOf, shortLabel } from "./points.ts"
 import { basePath, type StoreView, StoreViewer } from "./StoreView.ts"
+import { knowableFiles, learningLocks, textOfDisk, textOfExit } from "./knowing.ts"
 import { lockTouches, readsNode, touchingFiles } from "./touching.ts"
 
 /** What actors may ask for. */
@@ -147,7 +147,6 @@ export class World {
   readonly #points: Calls
   readonly #syncLevel: ChunkStore.SyncLevel
   readonly #viewer: StoreViewer
-  #say: (touches: ReadonlyArray<Touch>) => void = () => undefined
 
   constructor(disk: MemoryDisk, { mutation, points = calls, syncLevel = "filesystem" }: WorldOptions) {
     this.disk = disk
@@ -168,25 +167,37 @@ export class World {
     this.#viewer.forget(part)
   }
 
-  /** Somebody looks at chunks past `Files`. */
-  looksAt(digests: ReadonlyArray<string>): void {
-    this.#say(digests.flatMap((digest) => readsNode(pathOfDigest(digest))))
+  /** Those of the chunks that are not there, for somebody who looks past `Files`. */
+  absentAmong(digests: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, never, Simulation> {
+    return Effect.flatMap(Simulation, (simulation) => {
+      const absent = digests.filter((digest) => (this.view.chunks.get(digest) ?? "empty") === "empty")
+      simulation.touches(digests.flatMap((digest) => readsNode(pathOfDigest(digest))))
+      return Effect.as(
+        simulation.learns(() => absent.join(" ")),
+        absent
+      )
+    })
   }
 
-  /** Runs work as a process with the store open. */
+  /** All that processes share, and what this world remembers of them. */
+  get shared(): string {
+    const remembered = [this.acknowledged, [...this.givenUp].toSorted(), this.fault]
+    return `${textOfDisk(this.disk, this.locks)}\n${JSON.stringify(remembered)}`
+  }
+
+  /** Runs work as a process with the store open; what it answers is nobody's business. */
   readonly process =
     (name: string) =>
-    <A, E>(work: StoreEffect<A, E>): Effect.Effect<Option.Option<A>, E | Error, Simulation> =>
+    <E>(work: StoreEffect<unknown, E>): Effect.Effect<Option.Option<void>, E | Error, Simulation> =>
       Effect.scoped(
         Effect.flatMap(Simulation, (simulation) => {
           simulation.touches([])
           return this.#open(name, simulation)(work)
         })
-      ).pipe(inProcess(name))
+      ).pipe(Effect.asVoid, inProcess(name))
 
   #open(name: string, simulation: Simulation["Service"]) {
     const mutation = mutationFor(this.mutation, name)
-    this.#say = simulation.touches
     const park = (label: string): Effect.Effect<void> =>
       Effect.map(simulation.point(shortLabel(label)), () => this.changed())
     const point = (label: string, step: number): Effect.Effect<void> => {
@@ -224,10 +235,24 @@ export class World {
     const files = Layer.effect(
       Files,
       Effect.map(Files, (service) =>
-        touchingFiles(change(service, { disk, point: park }), isFolder, simulation.touches)
+        touchingFiles(
+          knowableFiles(change(service, { disk, point: park }), disk, simulation.learns),
+          isFolder,
+          (touches, exit) => {
+            simulation.touches(touches)
+            return simulation.learns(() => textOfExit(exit))
+          }
+        )
       )
     )
-    return Layer.fresh(ChunkCodec.layerInline).pipe(Layer.provideMerge(files), Layer.provideMerge(platform))
+    const locks = Layer.effect(
+      FileLocks,
+      Effect.map(FileLocks, (service) => learningLocks(service, simulation.learns))
+    )
+    return Layer.fresh(ChunkCodec.layerInline).pipe(
+      Layer.provideMerge(Layer.merge(files, locks)),
+      Layer.provideMerge(platform)
+    )
   }
 
   /** Gives back what the dead held, and takes what was not flushed. */

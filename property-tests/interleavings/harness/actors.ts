@@ -90,11 +90,6 @@ export const begin = (input: BackupInput, mutation: Mutation = {}) =>
     return session
   })
 
-const absentAmong = (world: World, digests: ReadonlyArray<string>): ReadonlyArray<string> => {
-  world.looksAt(digests)
-  return digests.filter((digest) => (world.view.chunks.get(digest) ?? "empty") === "empty")
-}
-
 /**
  * A whole backup, which the world is told of when it is acknowledged. Fails as the session does. One that ends well
  * although a chunk was not there when it began to finish, and is not there now, has not looked.
@@ -105,10 +100,10 @@ export const backUp = (world: World | undefined, input: BackupInput) =>
       const session = yield* begin(input, world?.mutation)
       if (world === undefined) return yield* Effect.as(session.finish, session.snapshot)
       const digests = input.contents.map(digestOfText)
-      const absent = absentAmong(world, digests)
+      const absent = yield* world.absentAmong(digests)
       yield* session.finish
       const snapshot = Snapshot.format(session.snapshot)
-      const [missed] = absentAmong(world, absent)
+      const [missed] = yield* world.absentAmong(absent)
       if (missed !== undefined)
         world.fault = `I2: ${snapshot} was acknowledged without chunk ${missed.slice(0, 8)}`
       world.acknowledged.push({ snapshot, digests })

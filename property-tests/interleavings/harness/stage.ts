@@ -15,6 +15,8 @@ export interface Cast extends Omit<WorldOptions, "mutation"> {
   readonly program: (world: World) => Effect.Effect<unknown, unknown, Simulation>
   readonly recover?: (world: World) => Effect.Effect<unknown, unknown, Simulation>
   readonly excuses?: Expectations["excuses"]
+  /** What the cast remembers beside the world: two states in which it differs are not the same. */
+  readonly remembers?: () => string
   /** Beside the invariants, after every step. */
   readonly invariant?: (world: World) => string | undefined
   /** Beside the invariants, at the end. */
@@ -52,6 +54,7 @@ export const stage =
         invariant: () => complaint(world.view, expectations) ?? world.fault ?? cast.invariant?.(world),
         check: (outcome) => checkEnd(outcome),
         state: () => world.view.fingerprint,
+        shared: () => `${world.shared}\n${cast.remembers?.()}`,
         onCrash: (crash) => world.onCrash(cast.power ?? "worst", (count) => choose(count))(crash),
         ...(cast.allow === undefined ? {} : { allow: cast.allow })
       }

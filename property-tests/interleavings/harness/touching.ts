@@ -51,7 +51,8 @@ const changesFolder = (path: string): ReadonlyArray<Touch> => [
   writes(`list ${path}`)
 ]
 
-type Say = (touches: ReadonlyArray<Touch>) => void
+/** Hears what a call touched, and what came of it. */
+export type Say = (touches: ReadonlyArray<Touch>, exit: Exit.Exit<unknown, unknown>) => Effect.Effect<void>
 
 /** Files that tell what they touched, as soon as it happened. What failed has changed nothing, and has looked. */
 export const touchingFiles = (
@@ -62,13 +63,11 @@ export const touchingFiles = (
   const looking = <A, E, R>(
     touches: ReadonlyArray<Touch>,
     call: Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E, R> => Effect.onExit(call, () => Effect.sync(() => say(touches)))
+  ): Effect.Effect<A, E, R> => Effect.onExit(call, (exit) => say(touches, exit))
   const changing =
     (paths: ReadonlyArray<string>, changes: (path: string) => ReadonlyArray<Touch>) =>
     <A, E, R>(call: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-      Effect.onExit(call, (exit) =>
-        Effect.sync(() => say(paths.flatMap(Exit.isSuccess(exit) ? changes : readsNode)))
-      )
+      Effect.onExit(call, (exit) => say(paths.flatMap(Exit.isSuccess(exit) ? changes : readsNode), exit))
   return {
     ...files,
     stat: (path) => looking(readsNode(path), files.stat(path)),

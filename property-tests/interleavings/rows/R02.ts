@@ -17,7 +17,12 @@ import { prepare, timeBefore } from "../harness/World.ts"
 export const withoutGuards: Mutation = {
   around: (work) =>
     Effect.provideService(work, DigestGuards.Maker, () =>
-      Effect.succeed(DigestGuards.DigestGuards.of({ guard: () => (effect) => effect }))
+      Effect.succeed(
+        DigestGuards.DigestGuards.of({
+          guard: () => (effect) => effect,
+          guardFree: (digests, use) => use(digests)
+        })
+      )
     )
 }
 

@@ -70,6 +70,7 @@ const fileForEach: Mutation = {
     Effect.provideService(work, DigestGuards.Maker, (layout) =>
       Effect.map(FileLocks, (fileLocks) =>
         DigestGuards.DigestGuards.of({
+          guardFree: (digests, use) => use(digests),
           guard: (digest) => (effect) =>
             Effect.scoped(
               Effect.andThen(

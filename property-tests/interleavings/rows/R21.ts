@@ -70,6 +70,7 @@ const keptGuards: Mutation = {
       Effect.sync(() => {
         const semaphores = new Map<Digest.Digest, Semaphore.Semaphore>()
         return DigestGuards.DigestGuards.of({
+          guardFree: (digests, use) => use(digests),
           guard: (digest) => (effect) =>
             Effect.gen(function* () {
               const semaphore = semaphores.get(digest) ?? Semaphore.makeUnsafe(1)
@@ -105,9 +106,10 @@ const oppositeOrder: Case = {
 const oneForAll: Mutation = {
   around: (work) =>
     Effect.provideService(work, DigestGuards.Maker, (layout) =>
-      Effect.map(DigestGuards.make(layout), ({ guard }) => {
+      Effect.map(DigestGuards.make(layout), ({ guard, guardFree }) => {
         const everything = Semaphore.makeUnsafe(1)
         return DigestGuards.DigestGuards.of({
+          guardFree,
           guard: (digest) => (effect) => everything.withPermit(guard(digest)(effect))
         })
       })

@@ -79,6 +79,7 @@ const vanishing: Case = {
       story = newStory()
       return together(vanish(world, story), world.process("backup")(backUpUntilGood(world, story)))
     },
+    remembers: () => `${story.vanished} ${[...story.proving].join(" ")} ${[...story.excused].join(" ")}`,
     excuses: (snapshot) => story.excused.has(snapshot),
     check: ({ view }) => {
       const snapshots = view.snapshots.filter(({ isFinished }) => isFinished)

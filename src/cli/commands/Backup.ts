@@ -71,6 +71,10 @@ const flags = {
     ),
     Flag.withDefault("both")
   ),
+  noCache: Flag.Boolean("no-cache").pipe(
+    Flag.withDescription("Of a store in a bucket: keep no content of chunks in the cache folder"),
+    Flag.withDefault(false)
+  ),
   noReuse: Flag.Boolean("no-reuse").pipe(
     Flag.withDescription(
       "Store chunks of the previous snapshot again if they are gone, instead of trusting it"
@@ -181,7 +185,8 @@ export const backup = Command.make("backup", flags, (input) =>
         excludes: input.exclude,
         crossFileSystems: input.crossFileSystems,
         changeDetection: input.changeDetection
-      })
+      }),
+      { writes: true, cache: input.noCache ? "bypass" : "use" }
     )
     yield* warnOfLeftovers(summary)
     yield* print({ json: toJson(summary), text: summaryText(summary) })

@@ -149,7 +149,8 @@ export const forget = Command.make("forget", flags, ({ what }) =>
           hint: "the list says why"
         })
       }
-    })
+    }),
+    { writes: true }
   )
 ).pipe(
   Command.withDescription("Remove snapshots; the space is freed by garbage collection"),

@@ -121,7 +121,7 @@ export const gc = Command.make("gc", flags, ({ cutoff, dryRun, mark }) =>
   Effect.gen(function* () {
     const options: Gc.GcOptions = { mark, ...(yield* cutoffOf(cutoff)) }
     const work = dryRun ? Gc.dryRun(options) : Gc.collect(options)
-    const summary = yield* withDatastore(Effect.provide(work, NodeFiles.layer))
+    const summary = yield* withDatastore(Effect.provide(work, NodeFiles.layer), { writes: true })
     yield* print({ json: toJson(summary), text: toText(summary) })
     yield* finish(summary)
   })

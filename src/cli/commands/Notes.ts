@@ -47,7 +47,8 @@ export const notes = Command.make("notes", flags, (input) =>
         json: { snapshot: Snapshot.format(snapshot), notes: text ?? null },
         text: Option.isSome(input.text) ? "" : shown(text ?? "")
       })
-    })
+    }),
+    { writes: Option.isSome(input.text) }
   )
 ).pipe(
   Command.withDescription("Show or set the notes on a snapshot"),

@@ -33,7 +33,8 @@ const makeCommand = <Name extends string>(name: Name, isProtected: boolean, desc
           json: marked.map((snapshot) => ({ snapshot, protected: isProtected })),
           text: marked.map((snapshot) => `${verb} ${snapshot}`).join("\n")
         })
-      })
+      }),
+      { writes: true }
     )
   ).pipe(Command.withDescription(description))
 

@@ -142,7 +142,8 @@ export const prune = Command.make("prune", flags, ({ groups, keep, maxDepth, tim
         if (plan.keepsAll) yield* warnKeepsAll
         const result = dryRun ? plan : yield* execute(plan)
         yield* print({ json: toJson(result), text: toText(result, dryRun) })
-      })
+      }),
+      { writes: !dryRun }
     )
   })
 ).pipe(

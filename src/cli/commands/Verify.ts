@@ -1,20 +1,21 @@
-/** `granary verify [GROUP|SNAPSHOT]`: reads everything and says whether it is sound. */
+/** `granary verify [GROUP|SNAPSHOT]`: says whether what is stored is sound, by reading all of it or as much as is wanted. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as BackupGroup from "../../model/BackupGroup.ts"
-import * as Namespace from "../../model/Namespace.ts"
 import * as Snapshot from "../../model/Snapshot.ts"
 import { monotonicMillis } from "../../platform/Monotonic.ts"
 import * as Verify from "../../verify/Verify.ts"
 import * as VerifyPlan from "../../verify/VerifyPlan.ts"
-import { CommandFailed, parseInput } from "../Failure.ts"
+import { CommandFailed, parseInput, UsageError } from "../Failure.ts"
 import * as Format from "../Format.ts"
 import { cryptConfig } from "../Keys.ts"
 import { print } from "../Output.ts"
 import { namespace, withWorkingDatastore } from "../Repository.ts"
+import { root } from "../Root.ts"
+import * as VerifyText from "../VerifyText.ts"
 
 const flags = {
   what: Argument.String("what").pipe(
@@ -29,7 +30,43 @@ const flags = {
     Flag.withDescription("With --ignore-verified: verify again what was verified more than so many days ago"),
     Flag.withMetavar("DAYS"),
     Flag.optional
+  ),
+  depth: Flag.Literals("depth", ["full", "listed"]).pipe(
+    Flag.withDescription(
+      "Read everything, or only look whether all chunks are there; in a bucket also whether they are as they were uploaded"
+    ),
+    Flag.withDefault("full")
+  ),
+  sample: Flag.String("sample").pipe(
+    Flag.withDescription(
+      "Read only so many of the chunks, picked at random; with --depth listed look for the others"
+    ),
+    Flag.withMetavar("PERCENT"),
+    Flag.optional
+  ),
+  sampleSeed: Flag.String("sample-seed").pipe(
+    Flag.withDescription("Pick the same chunks as the run that named this seed"),
+    Flag.withMetavar("SEED"),
+    Flag.optional
+  ),
+  plan: Flag.Boolean("plan").pipe(
+    Flag.withDescription("Say what would be read and what that takes, and read no chunk"),
+    Flag.withDefault(false)
   )
+}
+
+const samplePattern = /^(\d{1,3}(?:\.\d{1,6})?) ?%?$/
+
+const parseSample = (text: string) => {
+  const percent = Number(samplePattern.exec(text)?.[1] ?? 0)
+  return percent > 0 && percent <= 100
+    ? Effect.succeed(percent)
+    : Effect.fail(
+        new UsageError({
+          detail: `${Format.name(text)} is no sample`,
+          hint: "give a share of the chunks above 0 % and up to 100 %, such as --sample 10%"
+        })
+      )
 }
 
 const parseWhat = (what: string) =>
@@ -39,60 +76,85 @@ const parseWhat = (what: string) =>
     "name a group such as host/laptop or a snapshot such as host/laptop/2026-11-21T10:00:00Z"
   )
 
-const nameOf = ({ namespace: ns, snapshot }: Verify.SnapshotResult): string =>
-  ns === Namespace.root ? Snapshot.format(snapshot) : `${ns}: ${Snapshot.format(snapshot)}`
+/** Where the result as JSON has no place for it. */
+const printNotes = (summary: Verify.VerifySummary) =>
+  Effect.map(root, ({ output }) => {
+    if (output !== "json") return
+    for (const note of VerifyText.notesToJson(summary)) process.stderr.write(`${JSON.stringify(note)}\n`)
+  })
 
-const toJson = (summary: Verify.VerifySummary) =>
-  summary.snapshots.map((result) => ({
-    snapshot: Snapshot.format(result.snapshot),
-    ns: result.namespace,
-    state: result.state,
-    files: result.files
-  }))
-
-const toText = (summary: Verify.VerifySummary, plan: VerifyPlan.VerifyPlan, seconds: number): string => {
-  const { statistics } = summary
-  const lines = summary.snapshots.flatMap((result) => [
-    `${result.state.padEnd(7)} ${nameOf(result)}`,
-    ...result.files.flatMap(({ filename, errors }) => errors.map((error) => `        ${filename}: ${error}`))
-  ])
-  const rate = Format.rate(statistics.storedBytes, seconds)
-  const stored = `${Format.counted(statistics.chunks, "chunk")}, ${Format.bytes(statistics.storedBytes)}`
-  return [
-    ...lines,
-    ...(plan.upToDate > 0 ? [`${Format.counted(plan.upToDate, "snapshot")} verified before`] : []),
-    ...(plan.unfinished > 0 ? [`${Format.counted(plan.unfinished, "unfinished snapshot")} passed over`] : []),
-    `read ${stored} in ${Format.duration(seconds)} (${rate})`
-  ].join("\n")
-}
-
-export const verify = Command.make("verify", flags, ({ what, ignoreVerified, outdatedAfter }) =>
-  Effect.gen(function* () {
-    const crypt = yield* cryptConfig
-    const selection = Option.isSome(what) ? yield* parseWhat(what.value) : {}
-    const days = Option.isSome(outdatedAfter) ? { outdatedAfterDays: outdatedAfter.value } : {}
-    const startedMillis = monotonicMillis()
-    const ns = yield* namespace
-    const failed = yield* withWorkingDatastore(
-      Effect.gen(function* () {
-        const plan = yield* VerifyPlan.make({ namespace: ns, ...selection, ignoreVerified, ...days })
-        const summary = yield* Verify.run(plan, crypt === undefined ? {} : { crypt })
-        const seconds = (monotonicMillis() - startedMillis) / 1000
-        yield* print({ json: toJson(summary), text: toText(summary, plan, seconds) })
-        return summary.snapshots.filter(({ state }) => state === "failed").length
-      })
-    )
-    if (failed > 0) {
-      return yield* new CommandFailed({
+const finish = ({ snapshots }: Verify.VerifySummary) => {
+  const countOf = (wanted: Verify.FileState): number =>
+    snapshots.filter(({ state }) => state === wanted).length
+  const [failed, unproven] = [countOf("failed"), countOf("unproven")]
+  if (failed > 0) {
+    return Effect.fail(
+      new CommandFailed({
         detail: `${Format.counted(failed, "snapshot")} failed the verification`,
         hint: "back up again: damaged chunks are stored anew; other copies of the data may help"
       })
+    )
+  }
+  if (unproven === 0) return Effect.void
+  return Effect.fail(
+    new CommandFailed({
+      detail: `of ${Format.counted(unproven, "snapshot")} something could not be looked at`,
+      hint: "nothing was found to be wrong; see above what was in the way, then verify again"
+    })
+  )
+}
+
+interface Flags {
+  readonly ignoreVerified: boolean
+  readonly outdatedAfter: Option.Option<number>
+  readonly depth: VerifyPlan.Depth
+  readonly sample: Option.Option<string>
+  readonly sampleSeed: Option.Option<string>
+}
+
+const planOptions = ({ depth, ignoreVerified, outdatedAfter, sample, sampleSeed }: Flags) =>
+  Effect.gen(function* () {
+    return {
+      depth,
+      ignoreVerified,
+      ...(Option.isSome(outdatedAfter) ? { outdatedAfterDays: outdatedAfter.value } : {}),
+      ...(Option.isSome(sample) ? { samplePercent: yield* parseSample(sample.value) } : {}),
+      ...(Option.isSome(sampleSeed) ? { sampleSeed: sampleSeed.value } : {})
     }
+  })
+
+export const verify = Command.make("verify", flags, ({ what, plan: isPlan, ...given }) =>
+  Effect.gen(function* () {
+    const crypt = yield* cryptConfig
+    const selection = Option.isSome(what) ? yield* parseWhat(what.value) : {}
+    const options = yield* planOptions(given)
+    const startedMillis = monotonicMillis()
+    const ns = yield* namespace
+    yield* withWorkingDatastore(
+      Effect.gen(function* () {
+        const plan = yield* VerifyPlan.make({ namespace: ns, ...selection, ...options })
+        if (isPlan) {
+          return yield* print({ json: VerifyText.planToJson(plan), text: VerifyText.planToText(plan) })
+        }
+        const summary = yield* Verify.run(plan, crypt === undefined ? {} : { crypt })
+        const seconds = (monotonicMillis() - startedMillis) / 1000
+        yield* print({
+          json: VerifyText.toJson(summary),
+          text: VerifyText.toText(summary, plan, seconds)
+        })
+        yield* printNotes(summary)
+        yield* finish(summary)
+      })
+    )
   })
 ).pipe(
   Command.withDescription("Read everything and check it against its checksums"),
   Command.withExamples([
     { command: "granary verify -r /mnt/store", description: "Verify the whole datastore" },
-    { command: "granary verify host/laptop --ignore-verified --outdated-after 30", description: "Monthly" }
+    { command: "granary verify host/laptop --ignore-verified --outdated-after 30", description: "Monthly" },
+    {
+      command: "granary verify --depth listed --sample 1%",
+      description: "Look whether every chunk is there, and read one in a hundred"
+    }
   ])
 )

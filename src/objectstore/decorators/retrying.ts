@@ -6,8 +6,8 @@
  * Whoever shares a key with other writers holds a guard on it anyway, for a request whose answer was lost may also be
  * carried out late.
  *
- * `putIfAbsent` is different: after an attempt whose answer was lost, `present` may mean our own object. So it is read
- * and compared: equal bytes are told as `created`. For keys that are made from their content, as those of chunks, this
+ * `putIfAbsent` is different: after an attempt whose answer was lost, `present` may mean our own object. So it is looked
+ * at, read if it has the size, and compared: equal bytes are told as `created`. For keys that are made from their content, as those of chunks, this
  * is sound whoever wrote them, since `created` promises no more than that these bytes are there. For a key that stands
  * for a claim (a lock, a mark of use) it is sound only if the body names its writer, by a random part for example;
  * otherwise two that wrote the same words would both be told that they won.
@@ -15,7 +15,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { ObjectKey } from "../ObjectKey.ts"
-import { ObjectStore, type PutOutcome } from "../ObjectStore.ts"
+import { ObjectStore, present, type PutOutcome } from "../ObjectStore.ts"
 import { ObjectStoreError } from "../ObjectStoreError.ts"
 import { retriedDeletion } from "./retriedDeletion.ts"
 import { retry, type RetryOptions } from "./Retries.ts"
@@ -30,10 +30,15 @@ const compare = (
   key: ObjectKey,
   body: Uint8Array
 ): Effect.Effect<PutOutcome, ObjectStoreError> =>
-  store.get(key, body.length).pipe(
-    Effect.map((there): PutOutcome => (Buffer.from(body).equals(there) ? "created" : "present")),
+  Effect.flatMap(store.head(key), ({ etag, sizeBytes }) =>
+    sizeBytes === body.length
+      ? Effect.map(store.get(key, body.length), (there): PutOutcome =>
+          Buffer.from(body).equals(there) ? { outcome: "created", etag } : present
+        )
+      : Effect.succeed(present)
+  ).pipe(
     Effect.catch((error) => {
-      if (error.reason === "TooLarge") return Effect.succeed<PutOutcome>("present")
+      if (error.reason === "TooLarge") return Effect.succeed(present)
       const isGone = error.reason === "NotFound"
       return Effect.fail(
         new ObjectStoreError({
@@ -54,8 +59,8 @@ export const retrying = (store: Store, options: RetryOptions = {}): Effect.Effec
     put: (key, body) => retried(store.put(key, body)),
     putIfAbsent: (key, body) =>
       retry(options, (course) =>
-        Effect.flatMap(store.putIfAbsent(key, body), (outcome) =>
-          outcome === "present" && course.unsure ? compare(store, key, body) : Effect.succeed(outcome)
+        Effect.flatMap(store.putIfAbsent(key, body), (answer) =>
+          answer.outcome === "present" && course.unsure ? compare(store, key, body) : Effect.succeed(answer)
         )
       ),
     get: (key, maxSizeBytes) => retried(store.get(key, maxSizeBytes)),

@@ -13,14 +13,21 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { ObjectKey } from "../ObjectKey.ts"
-import { batchSizeMax, type ByteRange, type ObjectInfo, ObjectStore } from "../ObjectStore.ts"
+import {
+  batchSizeMax,
+  type ByteRange,
+  type ObjectInfo,
+  ObjectStore,
+  present,
+  type PutOutcome
+} from "../ObjectStore.ts"
 import { ObjectStoreError } from "../ObjectStoreError.ts"
 import { contentRange, discardBody, readBody } from "./s3Bodies.ts"
 import type { Bucket } from "./s3Bucket.ts"
 import * as s3Client from "./s3Client.ts"
 import type { Subject } from "./s3Errors.ts"
 import { deleteBatch, deleteEach } from "./s3Deletions.ts"
-import { list } from "./s3Listing.ts"
+import { list, plainEtag } from "./s3Listing.ts"
 import { type Exchange, notS3, request } from "./s3Request.ts"
 import type { S3Settings } from "./S3Settings.ts"
 
@@ -28,10 +35,9 @@ export type { S3Options } from "./s3Client.ts"
 
 const contentType = "application/octet-stream"
 
-/** Some servers put quotes around it in one answer and not in the other. */
 const etagOf = (subject: Subject, { answer }: Exchange, text: string | undefined): string => {
   if (text === undefined) throw notS3(subject, answer(), "it has no ETag")
-  return text.replace(/^(?:W\/)?"(.*)"$/, "$1")
+  return plainEtag(text)
 }
 
 /** PBS's rule for puts: at least a second for each KiB. */
@@ -49,7 +55,11 @@ const put = (bucket: Bucket, key: ObjectKey, body: Uint8Array) => {
 
 const preconditionFailed = 412
 
-const putIfAbsent = (bucket: Bucket, key: ObjectKey, body: Uint8Array) => {
+const putIfAbsent = (
+  bucket: Bucket,
+  key: ObjectKey,
+  body: Uint8Array
+): Effect.Effect<PutOutcome, ObjectStoreError> => {
   const subject = { operation: "putIfAbsent", key } as const
   if (bucket.settings.quirks.has("skip-if-none-match-header")) {
     const detail = "the quirk skip-if-none-match-header says that this provider cannot put conditionally"
@@ -59,10 +69,9 @@ const putIfAbsent = (bucket: Bucket, key: ObjectKey, body: Uint8Array) => {
     const input = { Bucket: bucket.name, Key: key, Body: body, ContentType: contentType, IfNoneMatch: "*" }
     try {
       const { ETag } = await exchange.send(new bucket.sdk.PutObjectCommand(input))
-      etagOf(subject, exchange, ETag)
-      return "created" as const
+      return { outcome: "created", etag: etagOf(subject, exchange, ETag) }
     } catch (error) {
-      if (exchange.answer()?.status === preconditionFailed) return "present" as const
+      if (exchange.answer()?.status === preconditionFailed) return present
       throw error
     }
   })

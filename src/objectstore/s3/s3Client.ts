@@ -39,13 +39,18 @@ const silent = (): void => undefined
 
 const logger = { trace: silent, debug: silent, info: silent, warn: silent, error: silent }
 
-const endpointOf = (settings: S3Settings): string => {
-  const port = settings.port === undefined ? "" : `:${settings.port}`
-  return `${settings.scheme}://${hostOf(settings, settings.bucket)}${port}`
+export interface Target {
+  /** False for the one request that is about no bucket. */
+  readonly isForBucket: boolean
 }
 
-const clientConfig = (settings: S3Settings): Sdk.S3ClientConfig => ({
-  endpoint: endpointOf(settings),
+const endpointOf = (settings: S3Settings, { isForBucket }: Target): string => {
+  const port = settings.port === undefined ? "" : `:${settings.port}`
+  return `${settings.scheme}://${hostOf(settings, isForBucket ? settings.bucket : undefined)}${port}`
+}
+
+const clientConfig = (settings: S3Settings, target: Target): Sdk.S3ClientConfig => ({
+  endpoint: endpointOf(settings, target),
   region: settings.region,
   credentials: {
     accessKeyId: Redacted.value(settings.accessKey),
@@ -116,7 +121,8 @@ const millis = (seconds: number): number => Math.ceil(seconds * 1000)
 
 export const make = (
   settings: S3Settings,
-  options: Required<S3Options>
+  options: Required<S3Options>,
+  target: Target = { isForBucket: true }
 ): Effect.Effect<S3Client, never, Scope.Scope> =>
   Effect.gen(function* () {
     const [sdk, { NodeHttpHandler }] = yield* Effect.promise(() =>
@@ -136,10 +142,10 @@ export const make = (
       logger
     })
     const client = yield* Effect.acquireRelease(
-      Effect.sync(() => new sdk.S3Client({ ...clientConfig(settings), requestHandler })),
+      Effect.sync(() => new sdk.S3Client({ ...clientConfig(settings, target), requestHandler })),
       (open) => Effect.sync(() => open.destroy())
     )
     addContentMd5(client)
-    if (!settings.pathStyle) stripBucket(client, settings.bucket)
+    if (target.isForBucket && !settings.pathStyle) stripBucket(client, settings.bucket)
     return { sdk, client }
   })

@@ -21,6 +21,9 @@ const decodeKey = (text: string): string => {
   }
 }
 
+/** Some servers put quotes around it in one answer and not in the other. */
+export const plainEtag = (text: string): string => text.replace(/^(?:W\/)?"(.*)"$/, "$1")
+
 /** Any program that answers 200 could pass for an empty bucket. */
 const isListing = (output: ListObjectsV2CommandOutput): boolean =>
   output.Name !== undefined || output.KeyCount !== undefined || output.MaxKeys !== undefined
@@ -30,14 +33,16 @@ const pageOf = (subject: Subject, { answer }: Exchange, output: ListObjectsV2Com
   const objects: Array<ListedObject> = []
   const foreignKeys: Array<string> = []
   let last: string | undefined
-  for (const { Key = "", Size, LastModified } of output.Contents ?? []) {
+  for (const { Key = "", Size, LastModified, ETag } of output.Contents ?? []) {
     const key = output.EncodingType === "url" ? decodeKey(Key) : Key
     last = key
     if (!ObjectKey.isObjectKey(key)) foreignKeys.push(key)
     else if (Size === undefined || LastModified === undefined) {
       throw notS3(subject, answer(), `${key} has no size or no time`)
     } else {
-      objects.push({ key, sizeBytes: Size, lastModifiedSeconds: Math.floor(LastModified.getTime() / 1000) })
+      const lastModifiedSeconds = Math.floor(LastModified.getTime() / 1000)
+      const etag = plainEtag(ETag ?? "")
+      objects.push({ key, sizeBytes: Size, lastModifiedSeconds, etag: etag === "" ? undefined : etag })
     }
   }
   if (output.IsTruncated !== true) return { objects, foreignKeys }

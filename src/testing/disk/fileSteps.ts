@@ -21,10 +21,10 @@ const lettersOf = (number: number): string => {
   return text
 }
 
-export const temporaryNameOf = (disk: MemoryDisk, target: string): string => {
+export const temporaryNameOf = (disk: MemoryDisk, target: string, program?: string): string => {
   const extension = path.extname(target)
   const stem = extension === "" ? target : target.slice(0, -extension.length)
-  return `${stem}.tmp_${lettersOf(disk.takeNumber())}`
+  return `${stem}.tmp_${lettersOf(disk.takeNumber(program))}`
 }
 
 const directoryOf = (target: string): string => {
@@ -72,9 +72,9 @@ export const replaceSteps = (
   disk: MemoryDisk,
   target: string,
   content: Uint8Array,
-  options: WriteOptions
+  options: WriteOptions & { readonly program: string | undefined }
 ): Steps => {
-  const temporary = temporaryNameOf(disk, target)
+  const temporary = temporaryNameOf(disk, target, options.program)
   const { steps, isThere } = writeSteps(disk, temporary, content, options)
   steps.push({ name: "rename", run: (now) => disk.rename(temporary, target, now) })
   if (options.sync === true) {

@@ -70,7 +70,7 @@ const perform = (store: ReturnType<typeof MemoryObjectStore.make>, operation: Op
     case "put":
       return Effect.asVoid(store.put(operation.key, body(operation.text)))
     case "putIfAbsent":
-      return store.putIfAbsent(operation.key, body(operation.text))
+      return Effect.map(store.putIfAbsent(operation.key, body(operation.text)), ({ outcome }) => outcome)
     case "get":
       return Effect.map(store.get(operation.key, 9), (read) => Buffer.from(read).toString())
     case "head":

@@ -101,7 +101,7 @@ describe("faults", () => {
       )
       const store = yield* S3ObjectStore.make(settingsOf({ ...endpoint, url: proxy.url }))
       assert.isTrue((yield* Effect.flip(store.putIfAbsent(key, body))).outcomeUnknown)
-      assert.strictEqual(yield* store.putIfAbsent(key, body), "present")
+      assert.strictEqual((yield* store.putIfAbsent(key, body)).outcome, "present")
       assert.strictEqual((yield* store.head(key)).sizeBytes, body.length)
     })
   )

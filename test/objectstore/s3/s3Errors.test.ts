@@ -119,7 +119,7 @@ describe("answers of servers", () => {
     Effect.gen(function* () {
       const { port } = yield* start(saying(s3Error(412, "PreconditionFailed")))
       const store = yield* S3ObjectStore.make(placeAt(port))
-      assert.strictEqual(yield* store.putIfAbsent(key, body), "present")
+      assert.strictEqual((yield* store.putIfAbsent(key, body)).outcome, "present")
       assert.strictEqual((yield* Effect.flip(store.put(key, body))).reason, "Rejected")
     })
   )

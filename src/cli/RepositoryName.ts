@@ -1,0 +1,48 @@
+/**
+ * RepositoryName: what `--repository` says: a folder, or `s3:ENDPOINT-ID/BUCKET/STORE`.
+ */
+import * as SafeId from "../model/SafeId.ts"
+import { refuse } from "../model/InvalidName.ts"
+
+/** A store in a bucket. */
+export interface S3Place {
+  readonly kind: "s3"
+  /** By its name in the configuration. */
+  readonly endpoint: string
+  readonly bucket: string
+  readonly store: string
+}
+
+export type RepositoryName = { readonly kind: "folder"; readonly path: string } | S3Place
+
+export const form = "write a folder, or s3:ENDPOINT-ID/BUCKET/STORE"
+
+const s3Scheme = "s3:"
+
+/** `user@realm[!token]@host:store`, which is for a server of another kind. */
+const serverPattern = /^[^/]+@[^/]+:/
+
+/** `ENDPOINT-ID/BUCKET` and, where there is one, `/STORE`. */
+export const parseBucket = (text: string): Omit<S3Place, "store" | "kind"> & { readonly store?: string } => {
+  const [endpoint = "", bucket = "", store, ...more] = text.replace(/^s3:/, "").split("/")
+  if (bucket === "" || more.length > 0) {
+    return refuse("bucket", text, "ENDPOINT-ID/BUCKET or ENDPOINT-ID/BUCKET/STORE")
+  }
+  return {
+    endpoint: SafeId.check("endpoint", endpoint),
+    bucket: SafeId.check("bucket", bucket),
+    ...(store === undefined ? {} : { store: SafeId.check("datastore name", store) })
+  }
+}
+
+/** Throws `InvalidName`. */
+export const parse = (text: string): RepositoryName => {
+  if (serverPattern.test(text)) return refuse("repository", text, "a folder or a store in a bucket")
+  if (!text.startsWith(s3Scheme)) return { kind: "folder", path: text }
+  const { endpoint, bucket, store } = parseBucket(text)
+  return store === undefined
+    ? refuse("repository", text, "s3:ENDPOINT-ID/BUCKET/STORE")
+    : { kind: "s3", endpoint, bucket, store }
+}
+
+export const format = ({ endpoint, bucket, store }: S3Place): string => `s3:${endpoint}/${bucket}/${store}`

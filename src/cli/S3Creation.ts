@@ -1,0 +1,48 @@
+/**
+ * S3Creation: makes a datastore in a bucket, or a cache folder for one that is there, whose metadata is then fetched.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as path from "node:path"
+import * as CacheBound from "../config/CacheBound.ts"
+import * as ConfigFolder from "../config/ConfigFolder.ts"
+import * as BucketDatastore from "../datastore/BucketDatastore.ts"
+import { refuse } from "../model/InvalidName.ts"
+import * as NodePlatform from "../platform/NodePlatform.ts"
+import { creationProgress } from "./creationProgress.ts"
+import { parseInput } from "./Failure.ts"
+import * as RepositoryName from "./RepositoryName.ts"
+import { bucketOf, cacheFolder } from "./S3Repository.ts"
+
+export interface CreationOptions {
+  readonly folder: Option.Option<string>
+  readonly reuse: boolean
+  readonly overwriteInUse: boolean
+  readonly maxCacheBytes?: number
+}
+
+const nameLengthMin = 3
+const nameLengthMax = 32
+
+/** Proxmox Backup Server could not use a datastore with another name. */
+const checkName = (store: string): string =>
+  store.length >= nameLengthMin && store.length <= nameLengthMax
+    ? store
+    : refuse("datastore name", store, `${nameLengthMin} to ${nameLengthMax} characters`)
+
+export const createInBucket = (place: RepositoryName.S3Place, options: CreationOptions) =>
+  Effect.gen(function* () {
+    const { maxCacheBytes, overwriteInUse, reuse } = options
+    yield* parseInput(() => checkName(place.store))
+    const folder = Option.isSome(options.folder) ? options.folder.value : yield* cacheFolder(place)
+    const bucket = yield* bucketOf(place)
+    yield* ConfigFolder.makeFolders(path.dirname(folder))
+    const onProgress = yield* creationProgress(folder)
+    yield* BucketDatastore.create({ path: folder, bucket, overwriteInUse, reuse, onProgress })
+    if (maxCacheBytes !== undefined) yield* CacheBound.write(folder, maxCacheBytes)
+    const name = RepositoryName.format(place)
+    const text = reuse
+      ? `took over the datastore ${name}, with its cache folder in ${folder}`
+      : `made an empty datastore ${name}, with its cache folder in ${folder}`
+    return { folder, json: {}, text }
+  }).pipe(Effect.scoped, Effect.provide(NodePlatform.layer))

@@ -1,0 +1,88 @@
+/**
+ * S3Repository: opens a datastore in a bucket, with its cache folder, or for reading straight from the bucket where
+ * there is none.
+ *
+ * Invariant: what changes a store goes through its cache folder, for that is where guards and leases are.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as path from "node:path"
+import * as CacheBound from "../config/CacheBound.ts"
+import * as ConfigFolder from "../config/ConfigFolder.ts"
+import * as BucketReading from "../datastore/BucketReading.ts"
+import * as Datastore from "../datastore/Datastore.ts"
+import { batchSizeMax } from "../objectstore/ObjectStore.ts"
+import type { S3Settings } from "../objectstore/s3/S3Settings.ts"
+import * as StoreBucket from "../store/bucket/StoreBucket.ts"
+import * as StoreLayout from "../store/StoreLayout.ts"
+import { CommandFailed, parseInput } from "./Failure.ts"
+import type { OpenOptions } from "./OpenOptions.ts"
+import * as RepositoryName from "./RepositoryName.ts"
+import { root } from "./Root.ts"
+import * as S3Connection from "./S3Connection.ts"
+
+/** Each is a request of its own there: a batch takes as long as all of them. */
+const batchSizeWithQuirk = 100
+
+const batchSizeOf = ({ quirks }: S3Settings): number =>
+  quirks.has("delete-objects-via-delete-object") ? batchSizeWithQuirk : batchSizeMax
+
+/** The store in its bucket. Nothing is asked yet. */
+export const bucketOf = (place: RepositoryName.S3Place) =>
+  Effect.gen(function* () {
+    const settings = yield* S3Connection.settingsOf(place.endpoint, place.bucket)
+    const objects = yield* S3Connection.connect(settings)
+    return yield* parseInput(() =>
+      StoreBucket.make({
+        objects,
+        name: place.store,
+        title: RepositoryName.format(place),
+        deleteBatchSize: batchSizeOf(settings)
+      })
+    )
+  })
+
+/** What `--cache` names, or the folder that is the store's own by default. */
+export const cacheFolder = ({ bucket, endpoint, store }: RepositoryName.S3Place) =>
+  Effect.gen(function* () {
+    const { cache } = yield* root
+    if (Option.isSome(cache)) return path.resolve(cache.value)
+    return path.join(yield* ConfigFolder.defaultCachePath, endpoint, bucket, store)
+  })
+
+/** Whether the folder is there and is a datastore's. */
+const isCache = (folder: string) =>
+  StoreLayout.open(folder).pipe(
+    Effect.as(true),
+    Effect.catchIf(
+      (error) => error.reason === "NotADatastore",
+      () => Effect.succeed(false)
+    )
+  )
+
+const noCache = (place: RepositoryName.S3Place, folder: string): CommandFailed => {
+  const name = RepositoryName.format(place)
+  return new CommandFailed({
+    detail: `${name}: writing needs a cache folder, and there is none in ${folder}`,
+    hint:
+      `for a new datastore make it with: granary init --backend s3 -r ${name}; ` +
+      "for one that is there add --reuse"
+  })
+}
+
+/** The datastore, open as the command needs it. */
+export const layer = (place: RepositoryName.S3Place, { cache = "use", writes = false }: OpenOptions) =>
+  Layer.effect(
+    Datastore.Datastore,
+    Effect.gen(function* () {
+      const folder = yield* cacheFolder(place)
+      const hasCache = yield* isCache(folder)
+      if (writes && !hasCache) return yield* noCache(place, folder)
+      const bucket = yield* bucketOf(place)
+      if (!hasCache) return yield* BucketReading.open(bucket)
+      const maxCacheBytes = yield* CacheBound.read(folder)
+      const bound = maxCacheBytes === undefined ? {} : { maxCacheBytes }
+      return yield* Datastore.open({ path: folder, bucket, cache, ...bound })
+    })
+  )

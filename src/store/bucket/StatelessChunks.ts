@@ -1,0 +1,90 @@
+/**
+ * StatelessChunks: the chunks of a datastore in a bucket without any cache folder, for reading only.
+ *
+ * A chunk that several want at once is fetched and decoded once. Nothing is kept.
+ *
+ * Invariant: a chunk is `Missing` only when the server says so, and judged by its content alone; whatever else goes
+ * wrong on the way is the error of the object store.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Digest } from "../../model/Digest.ts"
+import { isNotFound, type ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
+import { ChunkCodec, ChunkError, intoTarget, verdictOf } from "../../platform/ChunkCodec.ts"
+import { largestBlobBytes } from "../../platform/chunkContent.ts"
+import { ChunkStore, type WantedChunk } from "../ChunkStore.ts"
+import { storeError } from "../StoreError.ts"
+import { asFilesError, readOnly, readOnlyDetail } from "./bucketFailures.ts"
+import { fileStat } from "./BucketFiles.ts"
+import * as SingleFlight from "./SingleFlight.ts"
+import { keyOf, type StoreBucket } from "./StoreBucket.ts"
+
+/** A request takes some ten milliseconds, however many are under way. */
+const requestsInFlight = 12
+
+const explain = (digest: Digest, error: ObjectStoreError): ChunkError | ObjectStoreError => {
+  if (isNotFound(error)) return new ChunkError({ digest, reason: "Missing", detail: "" })
+  return error.reason === "TooLarge"
+    ? new ChunkError({ digest, reason: "Corrupt", detail: error.message })
+    : error
+}
+
+export const make = (
+  bucket: StoreBucket
+): Effect.Effect<ChunkStore["Service"], never, ChunkCodec | Scope.Scope> =>
+  Effect.gen(function* () {
+    const codec = yield* ChunkCodec
+    const flights = yield* SingleFlight.make<Uint8Array, ChunkError | ObjectStoreError>()
+    const keyOfChunk = (digest: Digest) => keyOf(bucket, { kind: "chunk", digest })
+    const get = (digest: Digest) => bucket.objects.get(keyOfChunk(digest), largestBlobBytes)
+
+    /** The length is the wish of one reader, and checked for each. */
+    const fetch = ({ digest, crypt }: WantedChunk) =>
+      Effect.flatMap(
+        Effect.mapError(get(digest), (error) => explain(digest, error)),
+        (blob) => codec.decode(blob, { digest, sizeBytes: undefined, crypt, consumes: true })
+      )
+
+    const read = (chunk: WantedChunk, target?: Uint8Array) =>
+      Effect.gen(function* () {
+        const { crypt, digest, sizeBytes } = chunk
+        const flight = `${digest} ${crypt?.fingerprintText ?? ""}`
+        const { isLast, value: data } = yield* flights.share(flight, fetch(chunk))
+        if (sizeBytes !== undefined && data.length !== sizeBytes) {
+          const detail = `its index says ${sizeBytes} bytes, it holds ${data.length}`
+          return yield* new ChunkError({ digest, reason: "Corrupt", detail })
+        }
+        if (target !== undefined) return yield* intoTarget(data, target, digest)
+        return isLast ? data : new Uint8Array(data)
+      })
+
+    const check = ({ crypt, digest, sizeBytes }: WantedChunk) =>
+      get(digest).pipe(
+        Effect.flatMap((blob) => codec.judge(blob, { digest, sizeBytes, crypt, consumes: true })),
+        Effect.catch((error) => Effect.succeed(verdictOf(error)))
+      )
+
+    const stat = (digest: Digest) =>
+      bucket.objects.head(keyOfChunk(digest)).pipe(
+        Effect.map(({ sizeBytes, lastModifiedSeconds }) => fileStat(sizeBytes, lastModifiedSeconds)),
+        Effect.mapError((error) => asFilesError("stat", keyOfChunk(digest), error))
+      )
+
+    const refuse = (digest: Digest) => Effect.fail(storeError("Refused", `chunk ${digest}`, readOnlyDetail))
+    const refuseChange = (operation: string, digest: Digest) =>
+      Effect.fail(readOnly(operation, keyOfChunk(digest)))
+
+    return ChunkStore.of({
+      digest: codec.digest,
+      insert: ({ digest }) => refuse(digest),
+      insertEncoded: refuse,
+      touch: (digest) => refuseChange("touch", digest),
+      read,
+      readEncoded: get,
+      check,
+      stat,
+      condemn: ({ digest }) => refuseChange("rename", digest),
+      discard: (digest) => refuseChange("remove", digest),
+      parallelism: Math.max(codec.parallelism, requestsInFlight)
+    })
+  })

@@ -1,0 +1,404 @@
+/** Verify of a store in a bucket: by listing it, by samples and in full, with damage, and while the server has trouble. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import fc from "fast-check"
+import * as DataBlob from "../../src/format/DataBlob.ts"
+import * as ObjectKey from "../../src/objectstore/ObjectKey.ts"
+import { ObjectStoreError } from "../../src/objectstore/ObjectStoreError.ts"
+import * as UploadRecords from "../../src/store/bucket/UploadRecords.ts"
+import { layoutOf } from "../../src/store/StoreLayout.ts"
+import {
+  backUp,
+  base,
+  bodyOf,
+  change,
+  fileKey,
+  filePath,
+  flipped,
+  fork,
+  keyOfText,
+  newWorld,
+  type Outcome,
+  recordedState,
+  texts,
+  verify,
+  type World
+} from "./bucketScene.ts"
+
+const all = texts(0, 2300)
+
+/** Two snapshots that share some chunks, of 2,300 together, and one of three chunks. */
+const makeLarge = Effect.gen(function* () {
+  const world = newWorld(all)
+  yield* backUp(world, "one", all.slice(0, 1500))
+  yield* backUp(world, "two", all.slice(1000))
+  yield* backUp(world, "small", [all[0] ?? "", all[1200] ?? "", all[2200] ?? ""])
+  return world
+})
+
+let large: World | undefined
+
+const largeWorld = Effect.gen(function* () {
+  large ??= yield* makeLarge
+  return fork(large)
+})
+
+const few = texts(0, 12)
+
+/** Twelve chunks in two snapshots: `even` has the even ones, `all` has all. */
+const smallWorld = Effect.gen(function* () {
+  const world = newWorld(few)
+  yield* backUp(
+    world,
+    "even",
+    few.filter((_, number) => number % 2 === 0)
+  )
+  yield* backUp(world, "all", few)
+  return world
+})
+
+const [zero = "", one = "", two = ""] = few
+
+const badKeys = ({ bucket }: World): ReadonlyArray<string> =>
+  bucket.keys().filter((key) => key.endsWith(".bad"))
+
+const chunkGets = ({ requests }: Outcome): number =>
+  requests.filter((request) => request.startsWith("get store/.chunks/")).length
+
+const listed = { depth: "listed" } as const
+
+describe("Verify by listing", () => {
+  it.live("a healthy store: one request for a thousand objects, and none for any single one", () =>
+    Effect.gen(function* () {
+      const world = yield* largeWorld
+      const found = yield* verify(world, listed)
+      assert.deepStrictEqual(found.states, { one: "ok", two: "ok", small: "ok" })
+      const objects = world.bucket.keys().length
+      assert.isAtMost(found.counts.list, Math.ceil(objects / 1000) + 1)
+      assert.deepStrictEqual({ ...found.counts, list: 0 }, { list: 0, get: 0, head: 0, put: 0 })
+      assert.deepInclude(found.summary.listing, {
+        present: 2300,
+        withoutRecord: 0,
+        suspect: 0,
+        absent: 0,
+        notListed: 0
+      })
+      assert.strictEqual(found.summary.statistics.chunks, 0)
+      assert.strictEqual(found.plan.expected?.chunks, 2300)
+      assert.strictEqual(found.plan.expected?.reads, 0)
+      assert.deepStrictEqual(found.plan.expected?.requests, { list: 4, get: 0, put: 0 })
+      assert.isAtMost(found.counts.list, found.plan.expected?.requests.list ?? 0)
+      // Nobody has read it: that is no verification to rely on later.
+      assert.isUndefined(yield* recordedState(world, "one"))
+    })
+  )
+
+  it.live("a small snapshot in a large store takes no more requests than it has objects", () =>
+    Effect.gen(function* () {
+      const world = yield* largeWorld
+      const found = yield* verify(world, { ...listed, group: { type: "host", id: "small" } as never })
+      assert.deepStrictEqual(found.states, { small: "ok" })
+      assert.strictEqual(found.summary.listing?.present, 3)
+      assert.isAtMost(found.requests.filter((request) => request === "list store/.chunks/").length, 3)
+      assert.strictEqual(found.counts.get, 0)
+    })
+  )
+
+  const damages: ReadonlyArray<readonly [string, (body: Uint8Array) => Uint8Array]> = [
+    ["truncated", (body) => body.slice(0, -1)],
+    ["emptied", () => new Uint8Array(0)],
+    ["replaced by one of the same size", flipped],
+    ["replaced by another chunk", () => DataBlob.encode(Buffer.from("something else"), { compress: false })]
+  ]
+  for (const [name, damage] of damages) {
+    it.live(`an object that was ${name} is suspect, read, and condemned`, () =>
+      Effect.gen(function* () {
+        const world = yield* smallWorld
+        change(world, keyOfText(one), damage)
+        const found = yield* verify(world, listed)
+        assert.deepStrictEqual(found.states, { all: "failed", even: "ok" })
+        assert.strictEqual(found.summary.listing?.suspect, 1)
+        assert.strictEqual(found.summary.statistics.chunks, 1)
+        assert.strictEqual(found.summary.statistics.corrupt, 1)
+        assert.include(found.errors.join(), "is corrupt")
+        assert.deepStrictEqual(badKeys(world), [`${keyOfText(one)}.0.bad`])
+        assert.isUndefined(world.bucket.find(keyOfText(one)))
+        assert.strictEqual(yield* recordedState(world, "all"), "failed")
+        assert.isUndefined(yield* recordedState(world, "even"))
+        // A new backup heals it.
+        yield* backUp(world, "again", few)
+        assert.strictEqual((yield* verify(world, listed)).states["all"], "ok")
+        assert.strictEqual(yield* recordedState(world, "all"), "failed")
+      })
+    )
+  }
+
+  it.live("a good object that another host has put there is read once, and then known", () =>
+    Effect.gen(function* () {
+      const world = yield* smallWorld
+      change(world, keyOfText(zero), (body) => body)
+      const longer = DataBlob.encode(Buffer.from(two), { compress: true })
+      change(world, keyOfText(two), () => longer)
+      const found = yield* verify(world, listed)
+      assert.deepStrictEqual(found.states, { all: "ok", even: "ok" })
+      assert.strictEqual(found.summary.listing?.suspect, 2)
+      assert.strictEqual(chunkGets(found), 2)
+      const again = yield* verify(world, listed)
+      assert.strictEqual(again.summary.listing?.suspect, 0)
+      assert.strictEqual(again.counts.get + again.counts.head, 0)
+    })
+  )
+
+  it.live("a chunk that is not there fails whoever names it, after it was asked for", () =>
+    Effect.gen(function* () {
+      const world = yield* smallWorld
+      world.bucket.delete(keyOfText(one), 0)
+      const found = yield* verify(world, listed)
+      assert.deepStrictEqual(found.states, { all: "failed", even: "ok" })
+      assert.strictEqual(found.summary.listing?.absent, 1)
+      assert.strictEqual(found.summary.statistics.missing, 1)
+      assert.isTrue(found.requests.some((request) => request === `get ${keyOfText(one)}`))
+    })
+  )
+
+  it.live("a listing that lags behind fails nothing", () =>
+    Effect.gen(function* () {
+      const world = yield* smallWorld
+      const server = { listing: "weak", decide: (_: string, key: string) => key === keyOfText(one) } as const
+      const found = yield* verify(world, listed, { server })
+      assert.deepStrictEqual(found.states, { all: "ok", even: "ok" })
+      assert.strictEqual(found.summary.listing?.absent, 1)
+      assert.strictEqual(chunkGets(found), 1)
+    })
+  )
+
+  it.live("chunks that others have uploaded are looked for, and counted", () =>
+    Effect.gen(function* () {
+      const world = yield* smallWorld
+      const folder = UploadRecords.folderOf(layoutOf(base))
+      for (const [name] of world.disk.list(folder, 0)) world.disk.unlink(`${folder}/${name}`, 0)
+      change(world, keyOfText(one), flipped)
+      const found = yield* verify(world, listed)
+      assert.deepStrictEqual(found.states, { all: "ok", even: "ok" })
+      assert.strictEqual(found.summary.listing?.withoutRecord, 12)
+      assert.strictEqual(found.counts.get, 0)
+      world.bucket.delete(keyOfText(two), 0)
+      const missing = yield* verify(world, listed)
+      assert.deepStrictEqual(missing.states, { all: "failed", even: "failed" })
+    })
+  )
+
+  it.live("files of snapshots are found in the listing as well; what is not is asked for", () =>
+    Effect.gen(function* () {
+      for (const name of ["texts.didx", "note.conf.blob", "index.json.blob"]) {
+        const gone = yield* smallWorld
+        gone.bucket.delete(fileKey("all", name), 0)
+        const missing = yield* verify(gone, listed)
+        assert.deepStrictEqual(missing.states, { all: "failed", even: "ok" }, name)
+        assert.deepStrictEqual(
+          missing.requests.find((request) => request.startsWith("get ")),
+          `get ${fileKey("all", name)}`
+        )
+        const short = yield* smallWorld
+        change(short, fileKey("all", name), (body) =>
+          name === "index.json.blob" ? new Uint8Array(0) : body.slice(0, -1)
+        )
+        assert.deepStrictEqual((yield* verify(short, listed)).states, { all: "failed", even: "ok" }, name)
+      }
+    })
+  )
+})
+
+describe("Verify of a bucket in full", () => {
+  it.live("reads every chunk and every file once, and records that", () =>
+    Effect.gen(function* () {
+      const world = yield* smallWorld
+      const found = yield* verify(world)
+      assert.deepStrictEqual(found.states, { all: "ok", even: "ok" })
+      assert.strictEqual(chunkGets(found), 12)
+      // Chunks, files, and the manifests once more when the result goes into them.
+      assert.deepStrictEqual(found.counts, { list: 0, get: 12 + 6 + 2, head: 0, put: 2 })
+      assert.deepStrictEqual(found.plan.expected?.requests, { list: 0, get: 20, put: 2 })
+      assert.strictEqual(yield* recordedState(world, "all"), "ok")
+    })
+  )
+
+  it.live("a damaged object fails although the cache folder's file is good", () =>
+    Effect.gen(function* () {
+      for (const name of ["texts.didx", "note.conf.blob", "index.json.blob"]) {
+        const world = yield* smallWorld
+        change(world, fileKey("all", name), flipped)
+        const found = yield* verify(world)
+        assert.deepStrictEqual(found.states, { all: "failed", even: "ok" }, name)
+      }
+    })
+  )
+
+  it.live(
+    "a damaged file in the cache folder is told and fails nothing; the chunks are those of the object",
+    () =>
+      Effect.gen(function* () {
+        for (const name of ["texts.didx", "note.conf.blob"]) {
+          for (const depth of ["full", "listed"] as const) {
+            const world = yield* smallWorld
+            const path = filePath("all", name)
+            world.disk.put(path, flipped(world.disk.stat(path).content))
+            change(world, keyOfText(one), flipped)
+            const found = yield* verify(world, { depth })
+            assert.strictEqual(found.states["all"], "failed")
+            assert.match(found.errors.join(), /in the cache folder: .*s3-refresh/)
+            assert.include(found.errors.join(), "is corrupt")
+            world.disk.put(path, flipped(world.disk.stat(path).content))
+            yield* backUp(world, "again", few)
+            world.disk.put(path, flipped(world.disk.stat(path).content))
+            assert.strictEqual((yield* verify(world, { depth })).states["all"], "unproven")
+          }
+        }
+      })
+  )
+})
+
+describe("Verify of a sample", () => {
+  it.live("reads so many of the chunks, the same for the same seed, and says what follows", () =>
+    Effect.gen(function* () {
+      const world = yield* largeWorld
+      const found = yield* verify(world, { samplePercent: 10 })
+      assert.strictEqual(chunkGets(found), 230)
+      assert.strictEqual(found.plan.expected?.reads, 230)
+      const seed = found.summary.sample?.seed ?? ""
+      assert.match(seed, /^[0-9a-f]{16}$/)
+      assert.strictEqual(found.plan.chunks?.sample?.seed, seed)
+      assert.strictEqual(found.summary.sample?.good, 230)
+      // The exact bound for 230 of 2,300: 29 corrupt ones are excluded, 28 are not.
+      assert.strictEqual(found.summary.sample?.corruptShareBelow, 29 / 2300)
+      assert.isUndefined(yield* recordedState(world, "one"))
+      const chunks = ({ requests }: Outcome) =>
+        requests.filter((request) => request.startsWith("get store/.chunks/")).toSorted()
+      const again = yield* verify(world, { samplePercent: 10, sampleSeed: seed })
+      assert.deepStrictEqual(chunks(again), chunks(found))
+      const other = yield* verify(world, { samplePercent: 10, sampleSeed: "another" })
+      assert.notDeepEqual(chunks(other), chunks(found))
+    })
+  )
+
+  it.live("with a listing everything is looked for, and the sample is read", () =>
+    Effect.gen(function* () {
+      const world = yield* largeWorld
+      const found = yield* verify(world, { ...listed, samplePercent: 1 })
+      assert.strictEqual(chunkGets(found), 23)
+      assert.strictEqual(found.summary.listing?.present, 2300)
+      assert.strictEqual(found.summary.sample?.good, 23)
+      assert.strictEqual(found.counts.head, 0)
+    })
+  )
+
+  it.live(
+    "a corrupt chunk of the sample fails, is condemned, and leaves nothing to be said of the others",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* smallWorld
+        change(world, keyOfText(one), flipped)
+        const found = yield* verify(world, { samplePercent: 100 })
+        assert.deepStrictEqual(found.states, { all: "failed", even: "ok" })
+        assert.lengthOf(badKeys(world), 1)
+        assert.strictEqual(found.summary.sample?.good, 11)
+        assert.isUndefined(found.summary.sample?.corruptShareBelow)
+      })
+  )
+
+  it.live("nothing, everything and more are refused or taken as they are", () =>
+    Effect.gen(function* () {
+      const world = yield* smallWorld
+      for (const samplePercent of [0, -1, 100.1, Number.NaN]) {
+        const error = yield* Effect.flip(verify(world, { samplePercent }))
+        assert.strictEqual("reason" in error ? error.reason : "", "Refused")
+      }
+      const whole = yield* verify(world, { samplePercent: 100 })
+      assert.strictEqual(whole.summary.sample?.corruptShareBelow, 0)
+      assert.strictEqual(chunkGets(yield* verify(world, { samplePercent: 0.01 })), 1)
+    })
+  )
+})
+
+const failed = (request: string) => {
+  const [operation = "", key = ""] = request.split(" ")
+  return Effect.fail(
+    new ObjectStoreError({
+      operation: operation === "list" ? "list" : operation === "head" ? "head" : "get",
+      key: ObjectKey.isObjectKey(key) ? key : "",
+      reason: "Unavailable"
+    })
+  )
+}
+
+/** Everything that a verification must not change while it cannot find out anything. */
+const chunksOf = ({ bucket }: World) =>
+  bucket
+    .keys()
+    .filter((key) => key.includes("/.chunks/"))
+    .map((key) => [key, bucket.find(key)?.etag])
+
+describe("Verify in a storm", () => {
+  for (const depth of ["full", "listed"] as const) {
+    it.live(
+      `${depth}: what cannot be read is unproven; nothing is condemned, and what was recorded stays`,
+      () =>
+        Effect.gen(function* () {
+          const world = yield* smallWorld
+          assert.deepStrictEqual((yield* verify(world)).states, { all: "ok", even: "ok" })
+          const before = chunksOf(world)
+          const found = yield* verify(world, { depth }, { before: failed })
+          assert.deepStrictEqual(found.states, { all: "unproven", even: "unproven" })
+          assert.deepStrictEqual(chunksOf(world), before)
+          assert.strictEqual(yield* recordedState(world, "all"), "ok")
+          assert.strictEqual(found.summary.statistics.corrupt + found.summary.statistics.missing, 0)
+          if (depth === "listed") {
+            assert.strictEqual(found.summary.listing?.notListed, 12)
+            assert.include(found.errors.join(), "12 of its chunks could not be looked at")
+          }
+        })
+    )
+  }
+
+  it("any faults: success is true, failure is true, and nothing good is condemned", async () => {
+    const world = await Effect.runPromise(smallWorld)
+    const missing = keyOfText(one)
+    world.bucket.delete(missing, 0)
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 80, maxLength: 80 }),
+        fc.constantFrom("full" as const, "listed" as const),
+        fc.constantFrom(undefined, 50, 100),
+        async (dice, depth, samplePercent) => {
+          const here = fork(world)
+          const before = chunksOf(here)
+          let asked = 0
+          const options = {
+            depth,
+            ...(samplePercent === undefined ? {} : { samplePercent, sampleSeed: "s" })
+          }
+          const found = await Effect.runPromise(
+            verify(here, options, {
+              before: (request) => (dice[asked++ % dice.length] === 0 ? failed(request) : Effect.void)
+            })
+          )
+          assert.deepStrictEqual(chunksOf(here), before)
+          assert.notStrictEqual(found.states["even"], "failed")
+          assert.strictEqual(found.summary.statistics.corrupt, 0)
+          // Only a full look at everything, or a definite word of the server, says anything of the other one.
+          if (samplePercent === undefined) assert.notStrictEqual(found.states["all"], "ok")
+        }
+      ),
+      { numRuns: 150 }
+    )
+  }, 60_000)
+})
+
+describe("what an object holds", () => {
+  it.live("is what was uploaded", () =>
+    Effect.gen(function* () {
+      const world = yield* smallWorld
+      assert.deepStrictEqual(DataBlob.decode(bodyOf(world, keyOfText(one))), Buffer.from(one))
+    })
+  )
+})
