@@ -4,14 +4,17 @@
  * each exploration prints one line of a Markdown table when it is done, so that it can be stopped and go on elsewhere.
  * Ends with an error when anything is found.
  *
- * `npm run explore -- [R1 R7 ...] [--seed N]`
+ * `npm run explore -- [R1 R7 ...] [--case N] [--seed N] [--bounded]`: `--case` takes the Nth scenario of each row only,
+ * `--bounded` begins with the schedules of three preemptions.
  */
 import { parseArgs } from "node:util"
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
-    seed: { type: "string", default: "1" }
+    seed: { type: "string", default: "1" },
+    case: { type: "string" },
+    bounded: { type: "boolean", default: false }
   }
 })
 process.env["GRANARY_EXPLORE"] = "full"
@@ -27,8 +30,9 @@ let failures = 0
 line(["row", "scenario", "explored", "runs", "all of them", "distinct states", "longest", "seconds", "found"])
 line(Array.from({ length: 9 }, () => "---"))
 for (const { cases, id } of rows.filter((row) => positionals.length === 0 || positionals.includes(row.id))) {
-  for (const one of cases) {
-    for (const { isExhaustive, name, report } of prove(one)) {
+  const chosen = values.case === undefined ? cases : cases.slice(Number(values.case) - 1, Number(values.case))
+  for (const one of chosen) {
+    for (const { isExhaustive, name, report } of prove(one, values.bounded)) {
       const isComplete = isExhaustive ? (report.complete ? "yes" : "no") : ""
       const found =
         report.failure === undefined ? "nothing" : `${report.failure.kind}: ${report.failure.message}`

@@ -19,10 +19,17 @@ const goneThrough = (search: Search, make: () => Scenario) => {
   const states = new Set<unknown>()
   const scenario = (): Scenario => {
     const made = make()
+    const note = (): void => void states.add(made.state?.())
     return {
       ...made,
-      check: (outcome) => void states.add(made.state?.()) ?? made.check?.(outcome),
-      invariant: () => void states.add(made.state?.()) ?? made.invariant?.()
+      check: (outcome) => {
+        note()
+        return made.check?.(outcome)
+      },
+      invariant: () => {
+        note()
+        return made.invariant?.()
+      }
     }
   }
   const report = search(scenario, {
@@ -34,7 +41,7 @@ const goneThrough = (search: Search, make: () => Scenario) => {
     }
   })
   assert.isTrue(report.complete, Explore.render(report))
-  return { ways, states, report }
+  return { ways, states }
 }
 
 const withoutShared = (make: () => Scenario) => (): Scenario => {

@@ -1,4 +1,4 @@
-/** ConfigFlag: the folder with the configuration: `--config-dir`, `GRANARY_CONFIG_DIR`, or the usual one of the user. */
+/** ConfigFlag: the folder with the configuration: `--config-dir`, `GRANARY_CONFIG_DIR`, or the usual one of a user. */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as path from "node:path"

@@ -1,8 +1,7 @@
 /** S3Budget: what `--s3-budget` allows: `put=1000,get=5000,list=100,delete=10,in=2GiB,out=500MiB`. */
 import type { BudgetLimits } from "../objectstore/decorators/Budget.ts"
-import { S3SettingsError } from "../objectstore/s3/S3SettingsError.ts"
-import * as settingValues from "../objectstore/s3/settingValues.ts"
 import { refuse } from "../model/InvalidName.ts"
+import * as Sizes from "./Sizes.ts"
 
 const names: Readonly<Record<string, keyof BudgetLimits>> = {
   put: "putRequests",
@@ -17,18 +16,8 @@ const expected = `parts such as put=1000 or in=2GiB with commas between: ${Objec
 
 const isSize = (name: string): boolean => name === "in" || name === "out"
 
-const sizeOf = (text: string): number | undefined => {
-  try {
-    return settingValues.bytes("s3-budget", text)
-  } catch (error) {
-    if (error instanceof S3SettingsError) return undefined
-    throw error
-  }
-}
-
 const amountOf = (name: string, text: string): number | undefined => {
-  if (/^0+$/.test(text)) return 0
-  if (isSize(name)) return sizeOf(text)
+  if (isSize(name)) return Sizes.parse(text)
   return /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 

@@ -12,6 +12,7 @@ import * as NodePlatform from "../platform/NodePlatform.ts"
 import { creationProgress } from "./creationProgress.ts"
 import { parseInput } from "./Failure.ts"
 import * as RepositoryName from "./RepositoryName.ts"
+import * as S3Refresh from "./S3Refresh.ts"
 import { bucketOf, cacheFolder } from "./S3Repository.ts"
 
 export interface CreationOptions {
@@ -38,11 +39,24 @@ export const createInBucket = (place: RepositoryName.S3Place, options: CreationO
     const bucket = yield* bucketOf(place)
     yield* ConfigFolder.makeFolders(path.dirname(folder))
     const onProgress = yield* creationProgress(folder)
-    yield* BucketDatastore.create({ path: folder, bucket, overwriteInUse, reuse, onProgress })
+    const { needsRefresh } = yield* BucketDatastore.create({
+      path: folder,
+      bucket,
+      overwriteInUse,
+      reuse,
+      onProgress
+    })
     if (maxCacheBytes !== undefined) yield* CacheBound.write(folder, maxCacheBytes)
     const name = RepositoryName.format(place)
-    const text = reuse
-      ? `took over the datastore ${name}, with its cache folder in ${folder}`
-      : `made an empty datastore ${name}, with its cache folder in ${folder}`
+    if (needsRefresh) {
+      const { json, text } = yield* S3Refresh.run(folder, bucket)
+      return {
+        folder,
+        json,
+        text: `took over the datastore ${name}, with its cache folder in ${folder}\n${text}`
+      }
+    }
+    const next = `back up into it with: granary backup -r ${name} home.pxar:/home`
+    const text = `made an empty datastore ${name}, with its cache folder in ${folder}\n${next}`
     return { folder, json: {}, text }
   }).pipe(Effect.scoped, Effect.provide(NodePlatform.layer))

@@ -71,6 +71,12 @@ const noCache = (place: RepositoryName.S3Place, folder: string): CommandFailed =
   })
 }
 
+/** The folder, if it is there and is a datastore's. */
+export const existingCache = (place: RepositoryName.S3Place, folder: string) =>
+  Effect.flatMap(isCache(folder), (found) =>
+    found ? Effect.succeed(folder) : Effect.fail(noCache(place, folder))
+  )
+
 /** The datastore, open as the command needs it. */
 export const layer = (place: RepositoryName.S3Place, { cache = "use", writes = false }: OpenOptions) =>
   Layer.effect(

@@ -1,14 +1,15 @@
-/** Sizes: numbers of bytes as people type them: `512K`, `4MiB`, `1.5GiB`. Every unit is a power of 1024. */
+/** Sizes: numbers of bytes as people type them, by the rules of S3 settings: `512KB` is 512,000, `4MiB` 4,194,304. */
 import { refuse } from "../model/InvalidName.ts"
-
-const powers: Readonly<Record<string, number>> = { "": 0, k: 1, m: 2, g: 3, t: 4 }
+import { S3SettingsError } from "../objectstore/s3/S3SettingsError.ts"
+import * as settingValues from "../objectstore/s3/settingValues.ts"
 
 /** Throws `InvalidName`. */
 export const parse = (text: string): number => {
-  const [, digits = "", unit = ""] =
-    /^(\d{1,15}(?:\.\d{1,6})?)\s*(?:([kmgt])(?:i?b)?|b)?$/i.exec(text.trim()) ?? []
-  const sizeBytes = Math.floor(Number(digits) * 1024 ** (powers[unit.toLowerCase()] ?? 0))
-  return digits !== "" && Number.isSafeInteger(sizeBytes)
-    ? sizeBytes
-    : refuse("size", text, "bytes such as 4194304, 512MiB or 20GiB")
+  if (/^0+$/.test(text.trim())) return 0
+  try {
+    return settingValues.bytes("size", text.trim())
+  } catch (error) {
+    if (!(error instanceof S3SettingsError)) throw error
+    return refuse("size", text, "bytes such as 4194304, 512MiB or 1.5GB")
+  }
 }

@@ -29,6 +29,7 @@ import { protect, unprotect } from "./commands/Protect.ts"
 import { prune } from "./commands/Prune.ts"
 import { restore } from "./commands/Restore.ts"
 import { s3 } from "./commands/S3.ts"
+import { s3Refresh } from "./commands/S3Refresh.ts"
 import { snapshots } from "./commands/Snapshots.ts"
 import { verify } from "./commands/Verify.ts"
 import { describe, type Described, ExitStatus, exitCodes, render } from "./Failure.ts"
@@ -42,7 +43,7 @@ export const granary = root.pipe(
     { group: "Back up and restore", commands: [init, backup, restore, verify, demo] },
     { group: "Look inside", commands: [snapshots, groups, namespaces, files, ls, cat, find, diff] },
     { group: "Care for snapshots", commands: [prune, forget, protect, unprotect, notes, gc] },
-    { group: "Tools", commands: [inspect, key, s3] }
+    { group: "Tools", commands: [inspect, key, s3, s3Refresh] }
   ])
 )
 

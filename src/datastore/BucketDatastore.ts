@@ -121,15 +121,16 @@ const checkServer = ({ bucket, probe }: BucketCreateOptions) =>
     return yield* storeError("Unsuitable", bucket.title, detail)
   })
 
-/** The folder of an interrupted creation is taken up again. */
-const prepareFolder = ({ bucket, onProgress, path: folder }: BucketCreateOptions) =>
+/** The folder of an interrupted creation is taken up again. From here on it says whose cache it will be. */
+const prepareFolder = ({ bucket, onProgress, path: folder }: BucketCreateOptions, id: string) =>
   Effect.gen(function* () {
     const layout = StoreLayout.layoutOf(path.resolve(folder))
-    const mark = yield* FolderMark.read(layout)
-    if (mark?.state === "creating" && mark.store === bucket.name) return layout
-    yield* StoreLayout.create(folder, onProgress)
-    yield* FolderMark.claim(layout, bucket, "creating")
-    return layout
+    const found = yield* FolderMark.read(layout)
+    if (found?.state !== "creating" || found.store !== bucket.name)
+      yield* StoreLayout.create(folder, onProgress)
+    const mark = { store: bucket.name, title: bucket.title, id }
+    yield* FolderMark.write(layout, { ...mark, state: "creating" })
+    return { layout, mark }
   })
 
 const markUse = ({ bucket, overwriteInUse = false }: BucketCreateOptions) =>
@@ -150,11 +151,12 @@ export const create = (options: BucketCreateOptions): Effect.Effect<BucketCreate
     const { bucket, reuse = false } = options
     yield* checkPlace(options)
     const report = yield* checkServer(options)
-    const layout = yield* prepareFolder(options)
+    const generation = yield* Generation.ensure(bucket)
+    const { layout, mark } = yield* prepareFolder(options, yield* FolderMark.ensureId(bucket))
     // There are no markers in the folder: they go with any generation.
-    yield* Generation.remember(layout, yield* Generation.ensure(bucket))
+    yield* Generation.remember(layout, generation)
     yield* markUse(options)
-    yield* FolderMark.claim(layout, bucket, reuse ? "incomplete" : "ready")
+    yield* FolderMark.write(layout, { ...mark, state: reuse ? "incomplete" : "ready" })
     return { layout, report, needsRefresh: reuse }
   })
 

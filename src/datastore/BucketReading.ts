@@ -1,6 +1,6 @@
 /**
- * BucketReading: a datastore in a bucket, opened for reading without a cache folder. Listing, restoring and verifying go
- * their ordinary ways; the folder they look at is the bucket.
+ * BucketReading: a datastore in a bucket, opened for reading without a cache folder. Listing, restoring and verifying
+ * go their ordinary ways; the folder they look at is the bucket.
  *
  * Invariant: nothing is written anywhere. What would write fails with `ReadOnlyFileSystem` or `Refused`. Nobody is kept
  * out either: a snapshot that another host removes while it is read fails to be read on.

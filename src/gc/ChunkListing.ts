@@ -1,7 +1,7 @@
 /**
- * ChunkListing: goes through the chunk folders of a store and judges every file (see `Judging`). Only regular files with
- * the names that chunks, condemned chunks and temporary files of chunks have are judged; everything else is left alone
- * and counted.
+ * ChunkListing: goes through the chunk folders of a store and judges every file (see `Judging`). Only regular files
+ * with the names that chunks, condemned chunks and temporary files of chunks have are judged; everything else is left
+ * alone and counted.
  *
  * Nothing is removed here, and one folder that cannot be read is an error that is counted.
  */

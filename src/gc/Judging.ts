@@ -1,10 +1,10 @@
 /**
- * Judging: the rules by which a sweep decides on what it finds under a chunk's digest, wherever that lies: kept, pending,
- * or to be removed.
+ * Judging: the rules by which a sweep decides on what it finds under a chunk's digest, wherever that lies: kept,
+ * pending, or to be removed.
  *
- * Something is removed when no mark keeps it and its times do not reach the cutoff (the later of access and modification
- * counts, for a file system may not keep access times up by itself). Younger things that nobody needs are pending: a
- * later collection will find them old enough.
+ * Something is removed when no mark keeps it and its times do not reach the cutoff (the later of access and
+ * modification counts, for a file system may not keep access times up by itself). Younger things that nobody needs are
+ * pending: a later collection will find them old enough.
  */
 import * as Digest from "../model/Digest.ts"
 import type { ChildStat } from "../platform/Files.ts"

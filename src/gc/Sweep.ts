@@ -1,7 +1,7 @@
 /**
- * Sweep: removes what a plan lists (of a datastore in a bucket `BucketSweep` does). Every file is looked at once more under its digest's guard: whoever has used the
- * chunk since the plan was made has renewed its time, and keeps it. A guard is held for that only: a writer waits for
- * a stat and an unlink, never for the sweep.
+ * Sweep: removes what a plan lists (of a datastore in a bucket `BucketSweep` does). Every file is looked at once more
+ * under its digest's guard: whoever has used the chunk since the plan was made has renewed its time, and keeps it. A
+ * guard is held for that only: a writer waits for a stat and an unlink, never for the sweep.
  *
  * A file that cannot be removed is counted, and the next one follows.
  */

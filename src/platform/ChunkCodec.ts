@@ -16,8 +16,8 @@
  *   file that could not be read, for only the former condemns a chunk.
  * - `encode` answers in memory what `stage` would have written. `data` stays as it is, and is not read any more when it
  *   ends or its fiber is interrupted.
- * - `decode` and `judge` come to the same as `load` and `check` of a file that holds `blob`. It stays as it is, and what
- *   `decode` answers is never a part of it, unless it was given away with `consumes`.
+ * - `decode` and `judge` come to the same as `load` and `check` of a file that holds `blob`. It stays as it is, and
+ *   what `decode` answers is never a part of it, unless it was given away with `consumes`.
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"

@@ -1,6 +1,6 @@
 /**
- * What a chunk's blob must contain: the pure judgement behind all that `ChunkCodec` reads, and how one is made in memory;
- * shared by the inline codec and the worker threads.
+ * What a chunk's blob must contain: the pure judgement behind all that `ChunkCodec` reads, and how one is made in
+ * memory; shared by the inline codec and the worker threads.
  */
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"

@@ -1,7 +1,7 @@
 /**
- * The jobs of a chunk worker thread on files as plain synchronous functions over `node:fs`: synchronous calls are twice as
- * fast as promises, and a worker has nobody to keep waiting. What they throw is an errno error of `node:fs`. The same
- * jobs on blobs in memory, which the thread may overwrite unless others share them.
+ * The jobs of a chunk worker thread on files as plain synchronous functions over `node:fs`: synchronous calls are twice
+ * as fast as promises, and a worker has nobody to keep waiting. What they throw is an errno error of `node:fs`. The
+ * same jobs on blobs in memory, which the thread may overwrite unless others share them.
  */
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"

@@ -1,7 +1,7 @@
 /**
  * ChunkPresence: whether the chunks of many digests are there, without reading any: a regular file that is not empty
- * under the chunk's name. A chunk that was condemned has another name and is not there. In the cache folder of a bucket's
- * datastore an empty file is a chunk as well: it marks an object that exists.
+ * under the chunk's name. A chunk that was condemned has another name and is not there. In the cache folder of a
+ * bucket's datastore an empty file is a chunk as well: it marks an object that exists.
  *
  * One look at a name that the system has in its cache takes some microseconds, and handing it to another thread and
  * back ten times as much. So names are looked at in the order of the folders they lie in, some dozens in one go. When
@@ -23,8 +23,8 @@ export class ChunkPresence extends Context.Service<
   ChunkPresence,
   {
     /**
-     * Which of the digests, 32 bytes each in one row, have no chunk, or an empty one where that is none: their numbers in
-     * the row, in ascending order. A name that cannot be looked at is a failure, and says nothing about the chunk.
+     * Which of the digests, 32 bytes each in one row, have no chunk, or an empty one where that is none: their numbers
+     * in the row, in ascending order. A name that cannot be looked at is a failure, and says nothing about the chunk.
      */
     readonly findAbsent: (digests: Uint8Array) => Effect.Effect<ReadonlyArray<number>, FilesError>
   }

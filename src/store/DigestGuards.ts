@@ -5,8 +5,8 @@
  *
  * Invariants: a guard is held for short file operations only, and in a bucket's datastore during the request that says
  * or changes whether the chunk's object exists; never while a chunk is compressed, and never two at once by one who
- * would wait for the second (who takes many takes those that are free). Waiting is a fiber's business and blocks no thread; two digests that share an offset share
- * their guard.
+ * would wait for the second (who takes many takes those that are free). Waiting is a fiber's business and blocks no
+ * thread; two digests that share an offset share their guard.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

@@ -1,8 +1,9 @@
 /**
- * HierarchyListing: the half of `Hierarchy` that only looks: which namespaces, groups and snapshots there are, and whose.
+ * HierarchyListing: the half of `Hierarchy` that only looks: which namespaces, groups and snapshots there are, and
+ * whose they are.
  *
- * Invariants: nothing here changes anything; names on disk that break the rules of Proxmox Backup Server are not listed;
- * what vanishes while it is looked at is left out, or told as missing, never as damaged.
+ * Invariants: nothing here changes anything; names on disk that break the rules of Proxmox Backup Server are not
+ * listed; what vanishes while it is looked at is left out, or told as missing, never as damaged.
  */
 import * as Effect from "effect/Effect"
 import * as AuthId from "../model/AuthId.ts"

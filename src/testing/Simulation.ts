@@ -41,7 +41,7 @@ export interface Parked {
   readonly label: string
   /** Whether the operation behind the point knows how to fail. */
   readonly canFail: boolean
-  /** A number for each fiber of a run, those of one process in the order in which they first parked; the clock is -1. */
+  /** A number for each fiber of a run: of one process in the order in which they first parked; the clock is -1. */
   readonly strand: number
 }
 

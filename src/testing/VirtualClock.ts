@@ -49,7 +49,7 @@ export class VirtualClock<Owner> {
     })
   }
 
-  /** Moves to the next timer and wakes its fiber; of two at the same time the one that lay down first. Answers whose. */
+  /** Moves to the next timer and wakes its fiber; of two at the same time the one that lay down first. Tells whose. */
   wakeNext(): Owner | undefined {
     let next = 0
     for (let index = 1; index < this.sleepers.length; index++) {

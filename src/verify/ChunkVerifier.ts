@@ -1,10 +1,10 @@
 /**
- * ChunkVerifier: judges every chunk of an index, each digest once in a whole verification. Which ones are read, and which
- * are taken on trust, is said by `ChunkLooks`.
+ * ChunkVerifier: judges every chunk of an index, each digest once in a whole verification. Which ones are read, and
+ * which are taken on trust, is said by `ChunkLooks`.
  *
- * Invariants: only wrong content condemns a chunk, and it is renamed under its guard; trouble in reading, and a
- * chunk that merely disagrees with one archive's index or crypt mode, condemn nothing. Trouble on the way to a bucket
- * says nothing about what is in it: that is a doubt, and no fault of the snapshot. Chunks are read in the order of their
+ * Invariants: only wrong content condemns a chunk, and it is renamed under its guard; trouble in reading, and a chunk
+ * that merely disagrees with one archive's index or crypt mode, condemn nothing. Trouble on the way to a bucket says
+ * nothing about what is in it: that is a doubt, and no fault of the snapshot. Chunks are read in the order of their
  * inodes, which on a spinning disk is close to the order they lie in.
  */
 import * as Effect from "effect/Effect"
@@ -232,8 +232,8 @@ const sizeOf = (index: ChunkIndex, chunk: number): number => index.end(chunk) - 
 interface Fault {
   readonly text: string | undefined
   /**
-   * `chunk`: it is no good, whoever names it. `archive`: it is a matter between it and this archive. `nothing`: it could
-   * not be looked at.
+   * `chunk`: it is no good, whoever names it. `archive`: it is a matter between it and this archive. `nothing`: it
+   * could not be looked at.
    */
   readonly about: "chunk" | "archive" | "nothing"
 }

@@ -2,9 +2,9 @@
  * FileVerifier: compares one file of a snapshot with what the manifest says of it: an index with the chunks that it
  * names, or a blob.
  *
- * Of a store in a bucket there are two copies, and the object is the one that counts: what is wrong with the file in the
- * cache folder can be fetched again, so that it is a doubt and no fault. The object is read when everything is, or when
- * the listing or the file in the folder gives a reason.
+ * Of a store in a bucket there are two copies, and the object is the one that counts: what is wrong with the file in
+ * the cache folder can be fetched again, so that it is a doubt and no fault. The object is read when everything is, or
+ * when the listing or the file in the folder gives a reason. Without a cache folder there is only the object.
  *
  * Invariant: trouble on the way to a bucket is a doubt. Faults come from content, or from a definite "not there".
  */
@@ -59,6 +59,10 @@ type Outcome =
   /** It could not be looked at. */
   | { readonly state: "unreachable"; readonly detail: string }
 
+interface Looked extends Findings {
+  readonly index: ChunkIndex | undefined
+}
+
 const indexMaxBytes = 2 ** 31 - 1
 
 /** What an error says: of a store in a bucket only what the server, or a decoder, has said of the file itself. */
@@ -66,6 +70,10 @@ export const isDoubt = (error: Failure, isInBucket: boolean): boolean => {
   if (error._tag === "StoreError" || error.reason === "NotFound" || error.reason === "TooLarge") return false
   return error._tag === "ObjectStoreError" || isInBucket
 }
+
+/** The store is read from the bucket, without a cache folder (`BucketReading`). */
+export const isWithoutFolder = ({ bucket, records }: Datastore["Service"]): boolean =>
+  bucket !== undefined && records === undefined
 
 const blobFaults = (bytes: Uint8Array, file: Manifest.ManifestFile) =>
   Effect.gen(function* () {
@@ -149,11 +157,14 @@ const isSound = (outcome: Outcome): boolean => outcome.state === "seen" && outco
 const detailsOf = (outcome: Outcome): ReadonlyArray<string> =>
   outcome.state === "seen" ? outcome.copy.faults : [outcome.detail]
 
+/** Where there is one copy only, or no need for the other. */
+const alone = (outcome: Outcome): Looked =>
+  outcome.state === "seen"
+    ? { ...noFindings, faults: outcome.copy.faults, index: outcome.copy.index }
+    : { ...noFindings, doubts: [outcome.detail], index: undefined }
+
 /** The object's word counts; what is wrong in the folder alone is told as well. */
-const together = (
-  inFolder: Outcome,
-  inBucket: Outcome
-): Findings & { readonly index: ChunkIndex | undefined } => {
+const together = (inFolder: Outcome, inBucket: Outcome): Looked => {
   const index = [inBucket, inFolder].map((each) => (each.state === "seen" ? each.copy.index : undefined))
   const doubts = isSound(inFolder)
     ? []
@@ -166,20 +177,23 @@ const together = (
 export const make = (options: FileVerifierOptions) => {
   const { datastore, listedSize, onBytes, readsObjects, verifier } = options
   const { bucket } = datastore
+  const hasFolder = !isWithoutFolder(datastore)
 
   const isListed = (subject: SnapshotFile, { sizeBytes }: Copy): boolean =>
     listedSize(subject.planned, subject.file.filename) === sizeBytes
 
   const look = (subject: SnapshotFile) =>
     Effect.gen(function* () {
+      if (bucket !== undefined && !hasFolder) {
+        return alone(yield* outcomeOf(lookInBucket(bucket, subject), true))
+      }
       const inFolder = yield* outcomeOf(lookInFolder(datastore, subject), bucket !== undefined)
       const isEnough =
         bucket === undefined ||
         (!readsObjects && inFolder.state === "seen" && isSound(inFolder) && isListed(subject, inFolder.copy))
-      if (!isEnough) return together(inFolder, yield* outcomeOf(lookInBucket(bucket, subject), true))
-      if (inFolder.state === "unreachable")
-        return { ...noFindings, doubts: [inFolder.detail], index: undefined }
-      return { ...noFindings, faults: inFolder.copy.faults, index: inFolder.copy.index }
+      return isEnough
+        ? alone(inFolder)
+        : together(inFolder, yield* outcomeOf(lookInBucket(bucket, subject), true))
     })
 
   /** What there is about the file, and about the chunks that it names. */

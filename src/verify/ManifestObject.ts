@@ -1,6 +1,6 @@
 /**
- * ManifestObject: the manifest of a snapshot as the bucket has it. A snapshot is finished there only when it has one, and
- * it must name the same files as the one in the cache folder.
+ * ManifestObject: the manifest of a snapshot as the bucket has it. A snapshot is finished there only when it has one,
+ * and it must name the same files as the one in the cache folder.
  */
 import * as Effect from "effect/Effect"
 import * as Manifest from "../format/Manifest.ts"

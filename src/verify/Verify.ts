@@ -1,8 +1,8 @@
 /**
  * Verify: compares everything that snapshots name with what they say of it: checksums of indexes and blobs, and every
- * chunk (spec 11.2); or as much of that as the plan wants. What is known in the end of a snapshot goes into its manifest,
- * where backups look before they build on it: a failure in any case, and success only when everything was read. What
- * could not be looked at is told, and changes nothing that was known before.
+ * chunk (spec 11.2); or as much of that as the plan wants. What is known in the end of a snapshot goes into its
+ * manifest, where backups look before they build on it: a failure in any case, and success only when everything was
+ * read. What could not be looked at is told, and changes nothing that was known before.
  *
  * A snapshot that somebody is removing, or that has vanished, is skipped; a fault in one file does not stop the others.
  */
@@ -194,7 +194,7 @@ const begin = (plan: VerifyPlan, options: RunOptions, onBytes: (sizeBytes: numbe
     const looks = yield* look(datastore, plan)
     yield* warnOf(looks.failure, datastore.layout.base)
     const listedSize: FileListing.ListedSize =
-      bucket === undefined || looks.listing === undefined
+      bucket === undefined || looks.listing === undefined || FileVerifier.isWithoutFolder(datastore)
         ? () => undefined
         : yield* FileListing.list(bucket, plan.snapshots, looks.listing)
     const verifier = ChunkVerifier.make(datastore.chunks, {
@@ -210,7 +210,9 @@ const begin = (plan: VerifyPlan, options: RunOptions, onBytes: (sizeBytes: numbe
       datastore,
       verifyFile: verify,
       findManifest: (planned, manifest) =>
-        bucket === undefined || (listedSize(planned, ArchiveName.manifestFile) ?? 0) > 0
+        bucket === undefined ||
+        FileVerifier.isWithoutFolder(datastore) ||
+        (listedSize(planned, ArchiveName.manifestFile) ?? 0) > 0
           ? Effect.succeed(ChunkVerifier.noFindings)
           : findInBucket(bucket, planned, manifest),
       isThorough: plan.depth === "full" && plan.chunks?.sample === undefined,

@@ -23,7 +23,8 @@ import type { StorageError } from "../store/StorageError.ts"
 import * as ChunkSelection from "./ChunkSelection.ts"
 
 /**
- * `full`: everything is read. `listed`: chunks are only looked for; of a store in a bucket by listing it, one request for
+ * `full`: everything is read. `listed`: chunks are only looked for; of a store in a bucket by listing it, one request
+ * for
  * 1,000 of them, and with the sizes and ETags that were recorded when they were uploaded.
  */
 export type Depth = "full" | "listed"
@@ -33,8 +34,8 @@ export interface VerifyOptions {
   /** Default `full`. */
   readonly depth?: Depth
   /**
-   * Of the different chunks, picked at random, so many percent are read: above 0, at most 100. With `full` the others are
-   * left out; with `listed` they are looked for as well.
+   * Of the different chunks, picked at random, so many percent are read: above 0, at most 100. With `full` the others
+   * are left out; with `listed` they are looked for as well.
    */
   readonly samplePercent?: number
   /** Makes the same choice again. Default: a new one. */
@@ -172,23 +173,24 @@ const expectedWork = (
   depth: Depth,
   { count, sample, sizeBytes }: ChunkSelection.ChunkSelection,
   planned: ReadonlyArray<PlannedSnapshot>,
-  isInBucket: boolean
+  { bucket, records }: Datastore["Service"]
 ): ExpectedWork => {
   const isThorough = depth === "full" && sample === undefined
   const reads = isThorough ? count : (sample?.count ?? 0)
   const fileCount = fileCountOf(planned)
   // A result is written into the manifest, which is read again for that.
-  const recorded = isThorough ? planned.length : 0
+  const hasFolder = records !== undefined
+  const recorded = isThorough && hasFolder ? planned.length : 0
   const requests = {
-    list: depth === "listed" ? pagesOf(count) + pagesOf(fileCount) : 0,
-    get: reads + (depth === "full" ? fileCount : 0) + recorded,
+    list: depth === "listed" ? pagesOf(count) + (hasFolder ? pagesOf(fileCount) : 0) : 0,
+    get: reads + (depth === "full" || !hasFolder ? fileCount : 0) + recorded,
     put: recorded
   }
   return {
     chunks: count,
     reads,
     readBytes: isThorough ? sizeBytes : (sample?.sizeBytes ?? 0),
-    requests: isInBucket ? requests : noRequests
+    requests: bucket === undefined ? noRequests : requests
   }
 }
 
@@ -214,13 +216,12 @@ export const make = (options: VerifyOptions): Effect.Effect<VerifyPlan, Failure,
     const { depth = "full" } = options
     const sample = yield* sampleOf(options)
     const { planned, unfinished, upToDate } = yield* select(options)
-    const isInBucket = datastore.bucket !== undefined
-    const countsChunks = depth === "listed" || sample !== undefined || isInBucket
+    const countsChunks = depth === "listed" || sample !== undefined || datastore.bucket !== undefined
     const chunks = countsChunks ? yield* ChunkSelection.make(datastore, planned, sample) : undefined
     return {
       depth,
       chunks,
-      expected: chunks === undefined ? undefined : expectedWork(depth, chunks, planned, isInBucket),
+      expected: chunks === undefined ? undefined : expectedWork(depth, chunks, planned, datastore),
       snapshots: planned,
       sizeBytes: planned.reduce((total, item) => total + item.sizeBytes, 0),
       upToDate,

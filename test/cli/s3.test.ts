@@ -21,8 +21,18 @@ interface Finding {
 }
 
 const s3Checks = [
-  ...["connection", "credentials", "bucket", "read after write", "conditional put", "list after write"],
-  ...["batch delete", "range read", "clock skew", "clean up", "latency", "throughput"]
+  "connection",
+  "credentials",
+  "bucket",
+  "read after write",
+  "conditional put",
+  "list after write",
+  "batch delete",
+  "range read",
+  "clock skew",
+  "clean up",
+  "latency",
+  "throughput"
 ]
 
 describe("granary s3 endpoint", () => {
@@ -36,7 +46,10 @@ describe("granary s3 endpoint", () => {
       assert.include(readFileSync(file, "utf8"), `\tsecret-key ${endpoint.secretKey}\n`)
       const listed = await document<ReadonlyArray<object>>(["s3", "endpoint", "list"])
       const expected = {
-        ...{ id: "minio", endpoint: endpoint.url, region: "us-east-1", "path-style": "true" },
+        id: "minio",
+        endpoint: endpoint.url,
+        region: "us-east-1",
+        "path-style": "true",
         "has-keys": true
       }
       assert.deepStrictEqual(listed, [expected])

@@ -74,7 +74,7 @@ export const keysOf = ({
 })
 
 /** The server told in full on the command line. */
-export const tell = (endpoint: S3Endpoint.S3Endpoint): ReadonlyArray<string> => [
-  ...["--s3-endpoint", endpoint.url, "--s3-region", endpoint.region, "--s3-path-style"],
-  ...["--s3-access-key", endpoint.accessKey, "--s3-secret-key", endpoint.secretKey]
-]
+export const tell = (endpoint: S3Endpoint.S3Endpoint): ReadonlyArray<string> => {
+  const server = ["--s3-endpoint", endpoint.url, "--s3-region", endpoint.region, "--s3-path-style"]
+  return [...server, "--s3-access-key", endpoint.accessKey, "--s3-secret-key", endpoint.secretKey]
+}

@@ -147,14 +147,23 @@ describe("a datastore in a bucket", () => {
   })
 
   withScene("is not made where another one is, or where the server does not suit", async (scene) => {
-    const { folder, run } = scene
-    await made(scene)
+    const { folder, run, succeed } = scene
+    const source = await made(scene)
+    await succeed([
+      "backup",
+      "-r",
+      repository,
+      "--backup-id",
+      "a",
+      `a.conf:${path.join(source, "hello.txt")}`
+    ])
+    const other = path.join(folder, "other")
     const init = (...args: ReadonlyArray<string>) => run(["init", "--backend", "s3", ...args])
-    assertFails(await init("-r", repository), 1, /in use by/)
+    assertFails(await init("-r", repository, other), 1, /in use by/)
     assertFails(
-      await init("-r", repository, "--overwrite-in-use", path.join(folder, "x")),
+      await init("-r", repository, "--overwrite-in-use", other),
       1,
-      /datastore of this name|in the bucket/
+      /there is a datastore of this name/
     )
     assertFails(
       await init("-r", "s3:minio/test-bucket/none", "--reuse"),
@@ -162,9 +171,46 @@ describe("a datastore in a bucket", () => {
       /there is no datastore of this name/
     )
     assertFails(await init("-r", "s3:minio/test-bucket/ab"), 2, /3 to 32/)
-    assertFails(await init(path.join(folder, "x")), 2, /needs to know the bucket/)
-    assertFails(await run(["init", "--reuse", path.join(folder, "x")]), 2, /for datastores in buckets/)
+    assertFails(await init(other), 2, /needs to know the bucket/)
+    assertFails(await run(["init", "--reuse", other]), 2, /for datastores in buckets/)
     assertFails(await init("-r", "s3:minio/other-bucket/store"), 1, /no such bucket/)
+    assert.isFalse(existsSync(other))
+  })
+
+  withScene("is taken over by one more machine, which sees what the others did", async (scene) => {
+    const { document, folder, run, succeed } = scene
+    const source = await made(scene)
+    const archive = `a.conf:${path.join(source, "hello.txt")}`
+    const backup = (id: string, ...rest: ReadonlyArray<string>) =>
+      succeed(["backup", "-r", repository, "--backup-id", id, archive, ...rest])
+    await backup("one")
+    const second = path.join(folder, "second")
+    const there = ["-r", repository, "--cache", second]
+    assertFails(await run(["s3-refresh", ...there]), 1, /writing needs a cache folder/)
+    const init = ["init", "--backend", "s3", "--reuse", "--overwrite-in-use", second]
+    const taken = await succeed([...init, "-r", repository])
+    assert.match(taken.text, /took over the datastore s3:minio\/test-bucket\/store/)
+    assert.match(taken.text, /1 snapshot in 1 group: 3 files/)
+    const groups = async (...args: ReadonlyArray<string>) => {
+      const found = await document<ReadonlyArray<{ readonly "backup-id": string }>>(["groups", ...args])
+      return found.map((group) => group["backup-id"]).toSorted()
+    }
+    assert.deepStrictEqual(await groups(...there), ["one"])
+    await backup("two", "--cache", second)
+    assert.deepStrictEqual(await groups("-r", repository), ["one"])
+    const planned = await document<object>(["s3-refresh", "-r", repository, "--plan"])
+    assert.deepInclude(planned, { snapshots: 2, groups: 2, namespaces: 0 })
+    assert.deepStrictEqual(await groups("-r", repository), ["one"])
+    const refreshed = await document<object>(["s3-refresh", "-r", repository])
+    assert.deepInclude(refreshed, { snapshots: 2, groups: 2 })
+    assert.deepStrictEqual(await groups("-r", repository), ["one", "two"])
+    assertFails(await run(["s3-refresh", "-r", second]), 2, /only a datastore in a bucket/)
+    const elsewhere = ["-r", "s3:minio/test-bucket/other", "--cache", second]
+    assertFails(
+      await run(["snapshots", ...elsewhere]),
+      1,
+      /this folder is the cache of s3:minio\/test-bucket\/store/
+    )
   })
 })
 

@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as BackupSession from "../../src/backup/BackupSession.ts"
-import { Datastore } from "../../src/datastore/Datastore.ts"
+import { Datastore, type DatastoreOptions, open as openDatastore } from "../../src/datastore/Datastore.ts"
 import * as ManifestNotes from "../../src/format/ManifestNotes.ts"
 import * as ArchiveName from "../../src/model/ArchiveName.ts"
 import * as AuthId from "../../src/model/AuthId.ts"
@@ -13,10 +13,14 @@ import * as Namespace from "../../src/model/Namespace.ts"
 import * as Snapshot from "../../src/model/Snapshot.ts"
 import * as ForgetGroup from "../../src/prune/ForgetGroup.ts"
 import { ObjectStoreError } from "../../src/objectstore/ObjectStoreError.ts"
+import * as StoreBucket from "../../src/store/bucket/StoreBucket.ts"
+import * as MemoryObjectStore from "../../src/testing/MemoryObjectStore.ts"
+import * as MemoryPlatform from "../../src/testing/MemoryPlatform.ts"
 import { backUp, group, newWorld, time } from "../store/bucket/mirroredWork.ts"
 import {
   assertMirrored,
   assertWhole,
+  base,
   bucketContent,
   folderContent,
   inWorld,
@@ -128,6 +132,43 @@ describe("two cache folders on one bucket", () => {
       assert.include(error.message, "named and never stored")
       assertMirrored(first, "after the session has ended")
       assert.deepStrictEqual([...bucketContent(first)], [])
+    })
+  )
+})
+
+describe("one cache folder", () => {
+  it.effect("protects what the bucket goes on protecting", () =>
+    Effect.gen(function* () {
+      const [world] = twoHosts()
+      const set = (isProtected: boolean) =>
+        inStore(({ hierarchy }) => hierarchy.setProtected(root, snapshot, isProtected))
+      yield* Effect.andThen(backUp(time), set(true)).pipe(inWorld(world))
+      const refused = new ObjectStoreError({ operation: "deleteMany", key: "", reason: "AccessDenied" })
+      const before = (_: number, request: string) =>
+        request.startsWith("delete ") ? Effect.fail(refused) : Effect.void
+      assert.strictEqual(yield* reasonOf(set(false)).pipe(inWorld(world, { before })), "AccessDenied")
+      assert.isTrue(folderContent(world).has(`${Snapshot.format(snapshot)}/.protected`))
+      assertMirrored(world, "after the failure")
+      const other = newWorld()
+      yield* backUp(time).pipe(inWorld(other))
+      yield* reasonOf(set(false)).pipe(inWorld(other, { before }))
+      assertMirrored(other, "after what was not protected stays so")
+    })
+  )
+
+  it.effect("is opened with its own bucket, and with nothing else", () =>
+    Effect.gen(function* () {
+      const { bucket, disk } = newWorld()
+      const open = (options: Partial<DatastoreOptions>) =>
+        reasonOf(Effect.scoped(openDatastore({ path: base, ...options })))
+      const objects = MemoryObjectStore.make(bucket)
+      yield* Effect.gen(function* () {
+        assert.strictEqual(yield* open({}), "Refused")
+        const stranger = StoreBucket.make({ objects, name: "store", title: "s3:elsewhere/bucket/store" })
+        assert.strictEqual(yield* open({ bucket: stranger }), "Refused")
+        disk.unlink(`${base}/.granary-bucket`, 0)
+        assert.strictEqual(yield* open({ bucket: StoreBucket.make({ objects, name: "store" }) }), "Refused")
+      }).pipe(Effect.provide(MemoryPlatform.layer({ disk })))
     })
   )
 })

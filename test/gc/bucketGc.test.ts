@@ -67,7 +67,8 @@ describe("what goes and what stays", () => {
         yield* Effect.andThen(insert("loose"), insert("again")).pipe(bypass)
         yield* graceOver
         assert.isTrue((yield* insert("again").pipe(bypass)).duplicate)
-        yield* collect().pipe(bypass)
+        const { plan } = yield* collect().pipe(bypass)
+        assert.strictEqual(plan.listing.removable.chunks, 1)
         assert.deepStrictEqual(scene.stored("kept", "loose", "again"), [true, false, true])
         assert.deepStrictEqual([host.names("kept"), host.names("loose")], [["x"], []])
       })

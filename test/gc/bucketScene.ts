@@ -256,8 +256,12 @@ export const insert = (text: string) =>
     chunks.insert({ digest: digestOfText(text), data: Buffer.from(text), compress: false, crypt: undefined })
   )
 
-/** Stores what is not known, writes the index, and leaves the session open. */
-export const begin = (texts: ReadonlyArray<string>, of = group) =>
+/** Stores what is not known, writes the index, and leaves the session open; `between` comes right before the index. */
+export const begin = <E = never, R = never>(
+  texts: ReadonlyArray<string>,
+  of = group,
+  between?: Effect.Effect<unknown, E, R>
+) =>
   Effect.gen(function* () {
     const session = yield* BackupSession.open({
       namespace: Namespace.root,
@@ -271,6 +275,7 @@ export const begin = (texts: ReadonlyArray<string>, of = group) =>
       if (session.known.add(Digest.toBytes(digest))) yield* insert(text)
       entries.push({ end: (entries.at(-1)?.end ?? 0) + text.length, digest })
     }
+    if (between !== undefined) yield* between
     const { snapshot } = session
     const index = DynamicIndex.encode({ uuid: Buffer.alloc(16, 1), ctime: snapshot.time, entries })
     yield* session.datastore.snapshotFiles.write(session.namespace, snapshot, archive.file, index.bytes)
@@ -279,16 +284,13 @@ export const begin = (texts: ReadonlyArray<string>, of = group) =>
     return session
   })
 
-/** Makes a finished snapshot, a minute after the one before. */
+/** Makes a finished snapshot. */
+export const backUpNow = (texts: ReadonlyArray<string>, of = group) =>
+  Effect.scoped(Effect.flatMap(begin(texts, of), (session) => Effect.as(session.finish, session.snapshot)))
+
+/** A minute after the one before. */
 export const backUp = (texts: ReadonlyArray<string>, of = group) =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      yield* Effect.sleep("1 minute")
-      const session = yield* begin(texts, of)
-      yield* session.finish
-      return session.snapshot
-    })
-  )
+  Effect.andThen(Effect.sleep("1 minute"), backUpNow(texts, of))
 
 export const forget = (snapshot: Snapshot.Snapshot) =>
   Effect.flatMap(Datastore.Datastore, (store) => store.forget(Namespace.root, snapshot))

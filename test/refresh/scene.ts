@@ -140,7 +140,7 @@ export class Scene {
     this.on(Effect.flatMap(RefreshPlan.make({ path: layout.base, bucket: this.bucket }), Refresh.run))
   )
 
-  fill(files: Readonly<Record<string, string>>) {
+  lay(files: Readonly<Record<string, string>>) {
     return this.on(
       Effect.gen(function* () {
         const service = yield* Files

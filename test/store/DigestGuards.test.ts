@@ -107,6 +107,73 @@ describe("DigestGuards in one process", () => {
     }).pipe(Effect.provide(NodeFileLocks.layer))
   )
 
+  it.live("many at once are those that nobody has, without waiting, and nobody has them meanwhile", () =>
+    Effect.gen(function* () {
+      const guards = yield* DigestGuards.make(yield* layoutHere)
+      const release = yield* Deferred.make<void>()
+      const holding = yield* Effect.forkChild(guards.guard(one)(Deferred.await(release)), {
+        startImmediately: true
+      })
+      let entered = false
+      const free = yield* guards.guardFree([one, other, neighbour, other], (found) =>
+        Effect.gen(function* () {
+          const waiting = guards.guard(other)(Effect.sync(() => (entered = true)))
+          yield* Effect.forkDetach(waiting, { startImmediately: true })
+          yield* Effect.sleep(20)
+          assert.isFalse(entered)
+          return found
+        })
+      )
+      // A neighbour shares the offset of one that is held.
+      assert.deepStrictEqual(free, [other, other])
+      yield* Deferred.succeed(release, undefined)
+      yield* Fiber.join(holding)
+      yield* guards.guard(other)(Effect.void)
+      assert.isTrue(entered)
+      const both = yield* guards.guardFree([one, neighbour], Effect.succeed)
+      assert.deepStrictEqual(both, [one, neighbour])
+    }).pipe(Effect.provide(NodeFileLocks.layer))
+  )
+
+  it.live("many at once are given back after failures and interruption, and when a lock fails", () =>
+    Effect.gen(function* () {
+      const layout = yield* layoutHere
+      const guards = yield* DigestGuards.make(layout)
+      assert.strictEqual(yield* Effect.flip(guards.guardFree([one, other], () => Effect.fail("no"))), "no")
+      const fiber = yield* Effect.forkChild(
+        guards.guardFree([one, other], () => Effect.never),
+        { startImmediately: true }
+      )
+      yield* Fiber.interrupt(fiber)
+      let tries = 0
+      const failing = Layer.effect(
+        FileLocks,
+        Effect.map(FileLocks, (locks) => ({
+          ...locks,
+          openRanges: (path: string) =>
+            Effect.map(locks.openRanges(path), (table) => ({
+              ...table,
+              tryLock: (offset: number) =>
+                ++tries === 2
+                  ? Effect.fail(new FilesError({ operation: "lock", path, reason: "Io" }))
+                  : table.tryLock(offset)
+            }))
+        }))
+      ).pipe(Layer.provide(NodeFileLocks.layer))
+      const failed = yield* DigestGuards.make(layout).pipe(
+        Effect.flatMap((made) =>
+          Effect.andThen(
+            Effect.flip(made.guardFree([one, other], Effect.succeed)),
+            made.guardFree([one, other], Effect.succeed)
+          )
+        ),
+        Effect.provide(failing)
+      )
+      assert.deepStrictEqual(failed, [one, other])
+      assert.deepStrictEqual(yield* guards.guardFree([one, other], Effect.succeed), [one, other])
+    }).pipe(Effect.provide(NodeFileLocks.layer))
+  )
+
   it.live("a lock file that cannot be opened fails this guard only, not the next", () => {
     let refusals = 2
     const refusing = Layer.effect(
@@ -148,6 +215,7 @@ describe("DigestGuards across processes", () => {
       const child = yield* startOurs(layout.base)
       assert.strictEqual(yield* child.ask("guard", one), "yes")
       const guards = yield* DigestGuards.make(layout)
+      assert.deepStrictEqual(yield* guards.guardFree([one, other], Effect.succeed), [other])
       let entered = false
       const waiting = yield* Effect.forkChild(guards.guard(one)(Effect.sync(() => (entered = true))))
       yield* guards.guard(other)(Effect.sleep(40))

@@ -1,69 +1,29 @@
-/** Verify of a store in a bucket: by listing it, by samples and in full, with damage, and while the server has trouble. */
+/** Verify of a store in a bucket: by listing it and in full, with every kind of damage. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import fc from "fast-check"
 import * as DataBlob from "../../src/format/DataBlob.ts"
-import * as ObjectKey from "../../src/objectstore/ObjectKey.ts"
-import { ObjectStoreError } from "../../src/objectstore/ObjectStoreError.ts"
+import * as BackupGroup from "../../src/model/BackupGroup.ts"
 import * as UploadRecords from "../../src/store/bucket/UploadRecords.ts"
 import { layoutOf } from "../../src/store/StoreLayout.ts"
 import {
   backUp,
+  badKeys,
   base,
-  bodyOf,
   change,
+  chunkGets,
+  few,
   fileKey,
   filePath,
   flipped,
-  fork,
   keyOfText,
-  newWorld,
-  type Outcome,
+  largeWorld,
+  one,
   recordedState,
-  texts,
+  smallWorld,
+  two,
   verify,
-  type World
+  zero
 } from "./bucketScene.ts"
-
-const all = texts(0, 2300)
-
-/** Two snapshots that share some chunks, of 2,300 together, and one of three chunks. */
-const makeLarge = Effect.gen(function* () {
-  const world = newWorld(all)
-  yield* backUp(world, "one", all.slice(0, 1500))
-  yield* backUp(world, "two", all.slice(1000))
-  yield* backUp(world, "small", [all[0] ?? "", all[1200] ?? "", all[2200] ?? ""])
-  return world
-})
-
-let large: World | undefined
-
-const largeWorld = Effect.gen(function* () {
-  large ??= yield* makeLarge
-  return fork(large)
-})
-
-const few = texts(0, 12)
-
-/** Twelve chunks in two snapshots: `even` has the even ones, `all` has all. */
-const smallWorld = Effect.gen(function* () {
-  const world = newWorld(few)
-  yield* backUp(
-    world,
-    "even",
-    few.filter((_, number) => number % 2 === 0)
-  )
-  yield* backUp(world, "all", few)
-  return world
-})
-
-const [zero = "", one = "", two = ""] = few
-
-const badKeys = ({ bucket }: World): ReadonlyArray<string> =>
-  bucket.keys().filter((key) => key.endsWith(".bad"))
-
-const chunkGets = ({ requests }: Outcome): number =>
-  requests.filter((request) => request.startsWith("get store/.chunks/")).length
 
 const listed = { depth: "listed" } as const
 
@@ -96,7 +56,7 @@ describe("Verify by listing", () => {
   it.live("a small snapshot in a large store takes no more requests than it has objects", () =>
     Effect.gen(function* () {
       const world = yield* largeWorld
-      const found = yield* verify(world, { ...listed, group: { type: "host", id: "small" } as never })
+      const found = yield* verify(world, { ...listed, group: BackupGroup.make("host", "small") })
       assert.deepStrictEqual(found.states, { small: "ok" })
       assert.strictEqual(found.summary.listing?.present, 3)
       assert.isAtMost(found.requests.filter((request) => request === "list store/.chunks/").length, 3)
@@ -255,150 +215,5 @@ describe("Verify of a bucket in full", () => {
           }
         }
       })
-  )
-})
-
-describe("Verify of a sample", () => {
-  it.live("reads so many of the chunks, the same for the same seed, and says what follows", () =>
-    Effect.gen(function* () {
-      const world = yield* largeWorld
-      const found = yield* verify(world, { samplePercent: 10 })
-      assert.strictEqual(chunkGets(found), 230)
-      assert.strictEqual(found.plan.expected?.reads, 230)
-      const seed = found.summary.sample?.seed ?? ""
-      assert.match(seed, /^[0-9a-f]{16}$/)
-      assert.strictEqual(found.plan.chunks?.sample?.seed, seed)
-      assert.strictEqual(found.summary.sample?.good, 230)
-      // The exact bound for 230 of 2,300: 29 corrupt ones are excluded, 28 are not.
-      assert.strictEqual(found.summary.sample?.corruptShareBelow, 29 / 2300)
-      assert.isUndefined(yield* recordedState(world, "one"))
-      const chunks = ({ requests }: Outcome) =>
-        requests.filter((request) => request.startsWith("get store/.chunks/")).toSorted()
-      const again = yield* verify(world, { samplePercent: 10, sampleSeed: seed })
-      assert.deepStrictEqual(chunks(again), chunks(found))
-      const other = yield* verify(world, { samplePercent: 10, sampleSeed: "another" })
-      assert.notDeepEqual(chunks(other), chunks(found))
-    })
-  )
-
-  it.live("with a listing everything is looked for, and the sample is read", () =>
-    Effect.gen(function* () {
-      const world = yield* largeWorld
-      const found = yield* verify(world, { ...listed, samplePercent: 1 })
-      assert.strictEqual(chunkGets(found), 23)
-      assert.strictEqual(found.summary.listing?.present, 2300)
-      assert.strictEqual(found.summary.sample?.good, 23)
-      assert.strictEqual(found.counts.head, 0)
-    })
-  )
-
-  it.live(
-    "a corrupt chunk of the sample fails, is condemned, and leaves nothing to be said of the others",
-    () =>
-      Effect.gen(function* () {
-        const world = yield* smallWorld
-        change(world, keyOfText(one), flipped)
-        const found = yield* verify(world, { samplePercent: 100 })
-        assert.deepStrictEqual(found.states, { all: "failed", even: "ok" })
-        assert.lengthOf(badKeys(world), 1)
-        assert.strictEqual(found.summary.sample?.good, 11)
-        assert.isUndefined(found.summary.sample?.corruptShareBelow)
-      })
-  )
-
-  it.live("nothing, everything and more are refused or taken as they are", () =>
-    Effect.gen(function* () {
-      const world = yield* smallWorld
-      for (const samplePercent of [0, -1, 100.1, Number.NaN]) {
-        const error = yield* Effect.flip(verify(world, { samplePercent }))
-        assert.strictEqual("reason" in error ? error.reason : "", "Refused")
-      }
-      const whole = yield* verify(world, { samplePercent: 100 })
-      assert.strictEqual(whole.summary.sample?.corruptShareBelow, 0)
-      assert.strictEqual(chunkGets(yield* verify(world, { samplePercent: 0.01 })), 1)
-    })
-  )
-})
-
-const failed = (request: string) => {
-  const [operation = "", key = ""] = request.split(" ")
-  return Effect.fail(
-    new ObjectStoreError({
-      operation: operation === "list" ? "list" : operation === "head" ? "head" : "get",
-      key: ObjectKey.isObjectKey(key) ? key : "",
-      reason: "Unavailable"
-    })
-  )
-}
-
-/** Everything that a verification must not change while it cannot find out anything. */
-const chunksOf = ({ bucket }: World) =>
-  bucket
-    .keys()
-    .filter((key) => key.includes("/.chunks/"))
-    .map((key) => [key, bucket.find(key)?.etag])
-
-describe("Verify in a storm", () => {
-  for (const depth of ["full", "listed"] as const) {
-    it.live(
-      `${depth}: what cannot be read is unproven; nothing is condemned, and what was recorded stays`,
-      () =>
-        Effect.gen(function* () {
-          const world = yield* smallWorld
-          assert.deepStrictEqual((yield* verify(world)).states, { all: "ok", even: "ok" })
-          const before = chunksOf(world)
-          const found = yield* verify(world, { depth }, { before: failed })
-          assert.deepStrictEqual(found.states, { all: "unproven", even: "unproven" })
-          assert.deepStrictEqual(chunksOf(world), before)
-          assert.strictEqual(yield* recordedState(world, "all"), "ok")
-          assert.strictEqual(found.summary.statistics.corrupt + found.summary.statistics.missing, 0)
-          if (depth === "listed") {
-            assert.strictEqual(found.summary.listing?.notListed, 12)
-            assert.include(found.errors.join(), "12 of its chunks could not be looked at")
-          }
-        })
-    )
-  }
-
-  it("any faults: success is true, failure is true, and nothing good is condemned", async () => {
-    const world = await Effect.runPromise(smallWorld)
-    const missing = keyOfText(one)
-    world.bucket.delete(missing, 0)
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 80, maxLength: 80 }),
-        fc.constantFrom("full" as const, "listed" as const),
-        fc.constantFrom(undefined, 50, 100),
-        async (dice, depth, samplePercent) => {
-          const here = fork(world)
-          const before = chunksOf(here)
-          let asked = 0
-          const options = {
-            depth,
-            ...(samplePercent === undefined ? {} : { samplePercent, sampleSeed: "s" })
-          }
-          const found = await Effect.runPromise(
-            verify(here, options, {
-              before: (request) => (dice[asked++ % dice.length] === 0 ? failed(request) : Effect.void)
-            })
-          )
-          assert.deepStrictEqual(chunksOf(here), before)
-          assert.notStrictEqual(found.states["even"], "failed")
-          assert.strictEqual(found.summary.statistics.corrupt, 0)
-          // Only a full look at everything, or a definite word of the server, says anything of the other one.
-          if (samplePercent === undefined) assert.notStrictEqual(found.states["all"], "ok")
-        }
-      ),
-      { numRuns: 150 }
-    )
-  }, 60_000)
-})
-
-describe("what an object holds", () => {
-  it.live("is what was uploaded", () =>
-    Effect.gen(function* () {
-      const world = yield* smallWorld
-      assert.deepStrictEqual(DataBlob.decode(bodyOf(world, keyOfText(one))), Buffer.from(one))
-    })
   )
 })

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as BackupSession from "../../src/backup/BackupSession.ts"
+import * as BucketReading from "../../src/datastore/BucketReading.ts"
 import * as Datastore from "../../src/datastore/Datastore.ts"
 import * as DynamicIndex from "../../src/format/DynamicIndex.ts"
 import * as ManifestNotes from "../../src/format/ManifestNotes.ts"
@@ -14,8 +15,9 @@ import * as BackupGroup from "../../src/model/BackupGroup.ts"
 import * as Digest from "../../src/model/Digest.ts"
 import * as Namespace from "../../src/model/Namespace.ts"
 import * as Snapshot from "../../src/model/Snapshot.ts"
+import * as ObjectKey from "../../src/objectstore/ObjectKey.ts"
 import { ObjectStore } from "../../src/objectstore/ObjectStore.ts"
-import type { ObjectStoreError } from "../../src/objectstore/ObjectStoreError.ts"
+import { ObjectStoreError } from "../../src/objectstore/ObjectStoreError.ts"
 import { digestOf } from "../../src/platform/chunkContent.ts"
 import * as StoreBucket from "../../src/store/bucket/StoreBucket.ts"
 import { MemoryBucket } from "../../src/testing/MemoryBucket.ts"
@@ -156,9 +158,8 @@ const countsOf = (requests: ReadonlyArray<string>): Counts => {
   return { list: of("list"), get: of("get"), head: of("head"), put: of("put") }
 }
 
-export const verify = (world: World, options: Partial<VerifyPlan.VerifyOptions> = {}, hooks: Hooks = {}) => {
-  const requests: Array<string> = []
-  return Effect.gen(function* () {
+const looked = (options: Partial<VerifyPlan.VerifyOptions>, requests: Array<string>) =>
+  Effect.gen(function* () {
     const plan = yield* VerifyPlan.make({ namespace: root, ...options })
     requests.splice(0)
     const summary = yield* Verify.run(plan)
@@ -171,7 +172,26 @@ export const verify = (world: World, options: Partial<VerifyPlan.VerifyOptions> 
       requests: [...requests]
     }
     return outcome
-  }).pipe(inStore(world, hooks, requests))
+  })
+
+export const verify = (world: World, options: Partial<VerifyPlan.VerifyOptions> = {}, hooks: Hooks = {}) => {
+  const requests: Array<string> = []
+  return looked(options, requests).pipe(inStore(world, hooks, requests))
+}
+
+/** The same without a cache folder, as on a machine that has nothing but the bucket. */
+export const verifyWithoutFolder = (
+  { bucket }: World,
+  options: Partial<VerifyPlan.VerifyOptions> = {},
+  hooks: Hooks = {}
+) => {
+  const requests: Array<string> = []
+  const objects = counted(MemoryObjectStore.make(bucket), hooks, requests)
+  const store = StoreBucket.make({ name: "store", objects })
+  return looked(options, requests).pipe(
+    Effect.scoped,
+    Effect.provide(Layer.provide(Layer.fresh(BucketReading.layer(store)), MemoryPlatform.layer()))
+  )
 }
 
 /** What is recorded of a group's snapshot: `ok`, `failed` or nothing. */
@@ -203,3 +223,55 @@ export const change = (world: World, key: string, make: (body: Uint8Array) => Ui
 export const flipped = (body: Uint8Array): Uint8Array => body.with(body.length - 1, (body.at(-1) ?? 0) ^ 1)
 
 export const fork = ({ bucket, disk }: World): World => ({ disk: disk.fork(), bucket: bucket.clone() })
+
+const all = texts(0, 2300)
+
+/** Two snapshots that share some chunks, of 2,300 together, and one of three chunks. */
+const makeLarge = Effect.gen(function* () {
+  const world = newWorld(all)
+  yield* backUp(world, "one", all.slice(0, 1500))
+  yield* backUp(world, "two", all.slice(1000))
+  yield* backUp(world, "small", [all[0] ?? "", all[1200] ?? "", all[2200] ?? ""])
+  return world
+})
+
+let large: World | undefined
+
+export const largeWorld = Effect.gen(function* () {
+  large ??= yield* makeLarge
+  return fork(large)
+})
+
+export const few = texts(0, 12)
+
+/** Twelve chunks in two snapshots: `even` has the even ones, `all` has all. */
+export const smallWorld = Effect.gen(function* () {
+  const world = newWorld(few)
+  yield* backUp(
+    world,
+    "even",
+    few.filter((_, number) => number % 2 === 0)
+  )
+  yield* backUp(world, "all", few)
+  return world
+})
+
+export const [zero = "", one = "", two = ""] = few
+
+export const badKeys = ({ bucket }: World): ReadonlyArray<string> =>
+  bucket.keys().filter((key) => key.endsWith(".bad"))
+
+export const chunkGets = ({ requests }: Outcome): number =>
+  requests.filter((request) => request.startsWith("get store/.chunks/")).length
+
+/** How a server in trouble answers. */
+export const failed = (request: string) => {
+  const [operation = "", key = ""] = request.split(" ")
+  return Effect.fail(
+    new ObjectStoreError({
+      operation: operation === "list" ? "list" : operation === "head" ? "head" : "get",
+      key: ObjectKey.isObjectKey(key) ? key : "",
+      reason: "Unavailable"
+    })
+  )
+}

@@ -130,9 +130,12 @@ const proveBounded = function* (of: Case): Iterable<Proof> {
   yield { name: "random choices", isExhaustive: false, report: byChoices }
 }
 
-/** Where every order of steps that makes a difference can be played, bounds and chance could add nothing. */
-export const prove = function* (of: Case): Iterable<Proof> {
-  if (isFull && of.crashes === undefined) {
+/**
+ * Where every order of steps that makes a difference can be played, bounds and chance could add nothing. `isBounded`:
+ * does not try.
+ */
+export const prove = function* (of: Case, isBounded = !isFull): Iterable<Proof> {
+  if (!isBounded && of.crashes === undefined) {
     const options = { ...of.world, maxRuns: ordersMax }
     const report = withoutStacks(() => Explore.everyOrder(of.make(guarded), options))
     if (report.complete || report.failure !== undefined) {

@@ -159,13 +159,10 @@ const promising = (world: World) =>
 const unprovenFiles: Mutation = {
   datastore: (store) => ({
     ...store,
-    hierarchy: {
-      ...store.hierarchy,
-      entry: (namespace, snapshot) =>
-        Effect.map(store.hierarchy.entry(namespace, snapshot), (entry) => ({
-          ...entry,
-          files: [...entry.files, ghost]
-        }))
+    snapshotFiles: {
+      ...store.snapshotFiles,
+      stored: (namespace, snapshot) =>
+        Effect.map(store.snapshotFiles.stored(namespace, snapshot), (stored) => new Set([...stored, ghost]))
     }
   })
 }

@@ -4,12 +4,14 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { ChunkCounts } from "../../gc/ChunkListing.ts"
+import { totalOf as requestTotal } from "../../gc/bucket/BucketSite.ts"
 import * as Gc from "../../gc/Gc.ts"
 import * as GcPlan from "../../gc/GcPlan.ts"
 import * as GcStatus from "../../gc/GcStatus.ts"
 import * as MissingChunks from "../../gc/MissingChunks.ts"
 import * as Namespace from "../../model/Namespace.ts"
 import * as Snapshot from "../../model/Snapshot.ts"
+import * as ClockSkew from "../../objectstore/ClockSkew.ts"
 import * as NodeFiles from "../../platform/NodeFiles.ts"
 import { CommandFailed, doneWithWarnings, UsageError } from "../Failure.ts"
 import * as Format from "../Format.ts"
@@ -35,9 +37,23 @@ const flags = {
 const nameOf = ({ namespace, snapshot }: MissingChunks.MissingPlace): string =>
   namespace === Namespace.root ? Snapshot.format(snapshot) : `${namespace}: ${Snapshot.format(snapshot)}`
 
-const toJson = ({ plan, status }: Gc.GcSummary) => ({
-  ...GcStatus.toJson(status),
-  "missing-chunks": plan.missing.chunks.map(({ digest, places }) => ({
+/** What is said of a bucket only. */
+const bucketJson = (summary: Gc.GcSummary) => {
+  const { plan } = summary
+  if (plan.bucket === undefined) return {}
+  const { mended, untrue } = summary.sweep ?? Gc.expectedOutcome(plan)
+  return {
+    "repaired-chunks": mended.chunks,
+    "repaired-bytes": mended.bytes,
+    "dropped-markers": untrue,
+    "foreign-index-files": plan.bucket.foreignIndexes
+  }
+}
+
+const toJson = (summary: Gc.GcSummary) => ({
+  ...GcStatus.toJson(summary.status),
+  ...bucketJson(summary),
+  "missing-chunks": summary.plan.missing.chunks.map(({ digest, places }) => ({
     digest,
     snapshots: [...new Set(places.map((place) => Snapshot.toPath(place.namespace, place.snapshot)))]
   }))
@@ -56,6 +72,36 @@ const missingLines = ({ plan }: Gc.GcSummary): ReadonlyArray<string> => {
     ...archives.map(
       (broken) => `  ${nameOf(broken)} ${broken.archive}: ${Format.counted(broken.chunks, "chunk")}`
     )
+  ]
+}
+
+/** Seconds; the bounds of equal clocks are about one apart. */
+const skewWorthTelling = 5
+
+const bucketLines = (summary: Gc.GcSummary): ReadonlyArray<string> => {
+  const { plan, requests } = summary
+  if (plan.bucket === undefined || requests === undefined) return []
+  const { mended, untrue } = summary.sweep ?? Gc.expectedOutcome(plan)
+  const { foreignIndexes, skew } = plan.bucket
+  const would = plan.isDryRun ? "would be " : ""
+  return [
+    ...optionalLine(
+      mended.chunks > 0,
+      `missing in the bucket and ${would}put there again from the cache: ${amount(mended)}`
+    ),
+    ...optionalLine(
+      untrue > 0,
+      `${Format.counted(untrue, "cache file")} ${would}dropped, whose chunks are not in the bucket`
+    ),
+    ...optionalLine(
+      foreignIndexes > 0,
+      `${Format.counted(foreignIndexes, "index file")} read from the bucket (made by other hosts)`
+    ),
+    ...(skew === undefined || ClockSkew.worstSeconds(skew) <= skewWorthTelling
+      ? []
+      : [`the server's clock is ${ClockSkew.format(skew)} ahead`]),
+    `asked the bucket ${Format.counted(requestTotal(requests), "time")}: ${Format.count(requests.list)} lists, ` +
+      `${Format.count(requests.deleteMany)} deletions`
   ]
 }
 
@@ -86,6 +132,7 @@ const toText = (summary: Gc.GcSummary): string => {
     ),
     ...optionalLine(listing.foreign > 0, `${Format.counted(listing.foreign, "foreign file")} left alone`),
     ...missingLines(summary),
+    ...bucketLines(summary),
     `marked ${Format.count(marks.entries)} index entries in ${Format.duration(plan.markSeconds)}` +
       `${rate(marks.entries, "entries", plan.markSeconds)}, ${Format.percent(marks.hits, marks.entries)} repeated`,
     `looked at ${Format.counted(scanned, "chunk")} in ${Format.duration(plan.sweepSeconds)}` +

@@ -48,7 +48,7 @@ export const check = Command.make(
       const { examine } = yield* Effect.promise(() => import("../S3Examination.ts"))
       const findings = yield* Effect.scoped(examine(place))
       yield* print({ json: findings, text: toText(findings) })
-      const bad = findings.filter(({ ok }) => !ok).map(({ check }) => check)
+      const bad = findings.filter(({ ok }) => !ok).map((finding) => finding.check)
       if (bad.length > 0) {
         return yield* new CommandFailed({
           detail: `a datastore is not safe in this bucket: ${bad.join(", ")}`,

@@ -181,8 +181,8 @@ const update = Command.make("update", flags, (input) =>
 const remove = Command.make("remove", { id }, (input) =>
   Effect.gen(function* () {
     yield* Endpoints.remove(yield* configFolder, input.id)
-    const text = `removed endpoint ${input.id}; what is in its buckets stays there`
-    yield* print({ json: { id: input.id, removed: true }, text })
+    const done = `removed endpoint ${input.id}; what is in its buckets stays there`
+    yield* print({ json: { id: input.id, removed: true }, text: done })
   }).pipe(Effect.provide(platform))
 ).pipe(Command.withDescription("Forget an S3 server; its buckets are not touched"))
 

@@ -1,4 +1,4 @@
-/** `granary verify [GROUP|SNAPSHOT]`: says whether what is stored is sound, by reading all of it or as much as is wanted. */
+/** `granary verify [GROUP|SNAPSHOT]`: says whether what is stored is sound, by reading it or as much as is wanted. */
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -33,7 +33,7 @@ const flags = {
   ),
   depth: Flag.Literals("depth", ["full", "listed"]).pipe(
     Flag.withDescription(
-      "Read everything, or only look whether all chunks are there; in a bucket also whether they are as they were uploaded"
+      "Read everything, or only look whether all chunks are there (in a bucket: as they were uploaded)"
     ),
     Flag.withDefault("full")
   ),

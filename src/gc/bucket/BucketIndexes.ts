@@ -1,17 +1,17 @@
 /**
- * BucketIndexes: marks what the indexes of the bucket need that the cache folder lacks: those of other hosts, and those
- * that its copy is not of.
+ * BucketIndexes: marks what the indexes of the bucket need that the cache folder lacks: those of other hosts, and
+ * those that its copy is not of.
  *
- * Why nothing is missed. Writers of other hosts have ended when this begins, and no other one starts before the collection
- * ends (`Hosts`); what they have finished is in the bucket. This host's own are seen in the folder, by the rules of
- * `MarkPhase`. So it suffices to mark every index that lies in the bucket throughout. But another host may move a group,
- * to a place that has been listed from one that has not, and then a listing shows it in neither. Therefore the listing is
- * repeated until it shows what the one before showed, all of it marked: what was missed by a first one is found by a
- * second, unless it is moved to and fro meanwhile.
+ * Why nothing is missed. Writers of other hosts have ended when this begins, and no other one starts before the
+ * collection ends (`Hosts`); what they have finished is in the bucket. This host's own are seen in the folder, by the
+ * rules of `MarkPhase`. So it suffices to mark every index that lies in the bucket throughout. But another host may
+ * move a group, to a place that has been listed from one that has not, and then a listing shows it in neither.
+ * Therefore the listing is repeated until it shows what the one before showed, all of it marked: what was missed by a
+ * first one is found by a second, unless it is moved to and fro meanwhile.
  *
- * A copy in the folder stands for an index in the bucket when it was marked, has its size, and is not older than it; of
- * what the bucket got later, by whoever, the folder cannot know. Damage is told as `MarkPhase` tells it. An index that
- * cannot be fetched fails the collection: nobody knows what it needs.
+ * A copy in the folder stands for an index in the bucket when it was marked, has its size, and is not older than it;
+ * of what the bucket got later, by whoever, the folder cannot know. Damage is told as `MarkPhase` tells it. An index
+ * that cannot be fetched fails the collection: nobody knows what it needs.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

@@ -1,6 +1,6 @@
 /**
- * BucketLook: what a collection of a datastore in a bucket finds when everything needed is marked: what may go there and
- * in the cache folder, what the folder says that is not true, and what is missing.
+ * BucketLook: what a collection of a datastore in a bucket finds when everything needed is marked: what may go there
+ * and in the cache folder, what the folder says that is not true, and what is missing.
  *
  * Two listings of the chunks at most, and never a request for each chunk.
  */

@@ -2,13 +2,13 @@
  * BucketSweep: carries out what a plan says about a bucket: mends what is missing there, drops what is not true in the
  * cache folder, and removes objects in batches, one request each.
  *
- * For each batch the guards of all its digests are taken without waiting (whoever holds one works on that chunk, which is
- * passed over), and held until the server has answered. Under them every local file is looked at once more: who has used
- * the chunk since has renewed its time. Then the local names go, and only then the objects. Whatever happens in between,
- * no name is left that says that a chunk exists that may be gone:
+ * For each batch the guards of all its digests are taken without waiting (whoever holds one works on that chunk, which
+ * is passed over), and held until the server has answered. Under them every local file is looked at once more: who has
+ * used the chunk since has renewed its time. Then the local names go, and only then the objects. Whatever happens in
+ * between, no name is left that says that a chunk exists that may be gone:
  *
- * - killed before the request: the objects are there, and nothing is known of them; the next who stores such a chunk is
- *   told `present`, the next collection removes the others;
+ * - killed before the request: the objects are there, and nothing is known of them; the next who stores such a chunk
+ *   is told `present`, the next collection removes the others;
  * - killed during it, or no answer: some are gone, some are there, and of none anything is known;
  * - the power fails: names that were taken away may come back. But the folder's generation then bears the name of
  *   another start of the machine, so that the next writer checks all of them (see `store/bucket/Generation`);
@@ -16,9 +16,9 @@
  *
  * In the other order a kill would leave markers of objects that are gone, and the next backup would count on them.
  *
- * A request whose outcome is open may still be carried out a little later. So its guards are kept for a minute more: who
- * waits for them then asks the server when there is nothing left that could undo the answer. A process that is killed
- * cannot do that; what is left of it is a request that is on its way at that moment.
+ * A request whose outcome is open may still be carried out a little later. So its guards are kept for a minute more:
+ * who waits for them then asks the server when there is nothing left that could undo the answer. A process that is
+ * killed cannot do that; what is left of it is a request that is on its way at that moment.
  */
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
@@ -215,9 +215,9 @@ const forgetRecords = ({ plan, tally }: Run) =>
   Effect.gen(function* () {
     const { records } = yield* Datastore
     if (records === undefined || tally.removed.chunks === 0) return
-    yield* Effect.catch(records.forget(removedDigests(plan.listing.removals)), (error) =>
-      Effect.sync(() => countErrors(tally, error))
-    )
+    yield* records
+      .forget(removedDigests(plan.listing.removals))
+      .pipe(Effect.catch((error) => Effect.sync(() => countErrors(tally, error))))
   })
 
 function* removedDigests(removals: Removals): IterableIterator<Digest> {

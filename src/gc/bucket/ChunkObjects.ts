@@ -1,6 +1,6 @@
 /**
- * ChunkObjects: the bucket's chunks and condemned chunks in the order of their digests, a folder at a time: one request
- * for each page of the listing, and never more than a page and a folder in memory.
+ * ChunkObjects: the bucket's chunks and condemned chunks in the order of their digests, a folder at a time: one
+ * request for each page of the listing, and never more than a page and a folder in memory.
  *
  * Keys that are neither are foreign: counted, and otherwise as if they were not there.
  */

@@ -1,10 +1,10 @@
 /**
- * Existence: which of some chunks have no object, asked once more after a listing lacked them: by one request each while
- * they are few, by another listing of everything when they are many. So it never takes more requests than the first
- * listing did, or a handful.
+ * Existence: which of some chunks have no object, asked once more after a listing lacked them: by one request each
+ * while they are few, by another listing of everything when they are many. So it never takes more requests than the
+ * first listing did, or a handful.
  *
- * What was seen in the cache folder before this is asked can be judged by the answer: a marker that was there before the
- * server said "no such object" was not true when it said so.
+ * What was seen in the cache folder before this is asked can be judged by the answer: a marker that was there before
+ * the server said "no such object" was not true when it said so.
  */
 import * as Effect from "effect/Effect"
 import * as Digest from "../../model/Digest.ts"
@@ -46,8 +46,8 @@ const listAgain = (bucket: StoreBucket, wanted: DigestTable) =>
   })
 
 /**
- * Those of the digests, 32 bytes each, that have no object, or an empty one. What nobody can answer counts as there, and
- * is an error.
+ * Those of the digests, 32 bytes each, that have no object, or an empty one. What nobody can answer counts as there,
+ * and is an error.
  */
 export const findAbsent = (
   bucket: StoreBucket,

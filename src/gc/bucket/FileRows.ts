@@ -1,6 +1,6 @@
 /**
- * FileRows: chunk files of the cache folder with what was said of them, in 48 bytes each: after another host's collection
- * there may be very many whose objects are gone.
+ * FileRows: chunk files of the cache folder with what was said of them, in 48 bytes each: after another host's
+ * collection there may be very many whose objects are gone.
  */
 import * as Digest from "../../model/Digest.ts"
 

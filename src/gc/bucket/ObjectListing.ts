@@ -10,9 +10,9 @@
  * | condemned chunk | with or without a file | kept while it is all there is, else removed when it is old |
  * | nothing | condemned chunk, temporary, `.using` | the same, in the folder alone |
  *
- * No marker is made here, although the listing shows that the object exists: that would take the guard and another look
- * for each, to spare one request when the chunk is stored again. Nothing is removed either. Objects of a folder that
- * cannot be read stay: nobody knows who uses them.
+ * No marker is made here, although the listing shows that the object exists: that would take the guard and another
+ * look for each, to spare one request when the chunk is stored again. Nothing is removed either. Objects of a folder
+ * that cannot be read stay: nobody knows who uses them.
  */
 import * as Effect from "effect/Effect"
 import { type ChildStat, Files, isNotFound } from "../../platform/Files.ts"
@@ -145,14 +145,10 @@ const judgeFolder = (
   const { judging } = pass
   const names = sortNames(pass, folder, children ?? [])
   const isReadable = children !== undefined
-  for (let from = 0; from < objects.length;) {
-    const { digest } = objects[from]!
-    let end = from + 1
-    while (objects[end]?.digest === digest) end += 1
+  for (const [digest, together] of Map.groupBy(objects, (object) => object.digest)) {
     loadDigest(judging, folder, digest)
-    judgeDigest(pass, objects.slice(from, end), names.get(digest), isReadable)
+    judgeDigest(pass, together, names.get(digest), isReadable)
     names.delete(digest)
-    from = end
   }
   for (const [hex, local] of names) {
     loadDigest(judging, folder, hex)

@@ -1,10 +1,10 @@
 /**
  * Unlisted: chunk files of the cache folder that say that an object exists, and it does not. Such a name must go: the
- * next backup would take the chunk for stored. But where it has good content that is needed, or may be, that is all that
- * is left of the chunk: then it is put into the bucket again (mended).
+ * next backup would take the chunk for stored. But where it has good content that is needed, or may be, that is all
+ * that is left of the chunk: then it is put into the bucket again (mended).
  *
- * Nothing is changed when this is decided; when it is carried out, under the digest's guard, the file has to be the one
- * that was looked at.
+ * Nothing is changed when this is decided; when it is carried out, under the digest's guard, the file has to be the
+ * one that was looked at.
  */
 import * as Effect from "effect/Effect"
 import * as Digest from "../../model/Digest.ts"

@@ -6,11 +6,11 @@
  * Whoever shares a key with other writers holds a guard on it anyway, for a request whose answer was lost may also be
  * carried out late.
  *
- * `putIfAbsent` is different: after an attempt whose answer was lost, `present` may mean our own object. So it is looked
- * at, read if it has the size, and compared: equal bytes are told as `created`. For keys that are made from their content, as those of chunks, this
- * is sound whoever wrote them, since `created` promises no more than that these bytes are there. For a key that stands
- * for a claim (a lock, a mark of use) it is sound only if the body names its writer, by a random part for example;
- * otherwise two that wrote the same words would both be told that they won.
+ * `putIfAbsent` is different: after an attempt whose answer was lost, `present` may mean our own object. So it is
+ * looked at, read if it has the size, and compared: equal bytes are told as `created`. For keys that are made from
+ * their content, as those of chunks, this is sound whoever wrote them, since `created` promises no more than that these
+ * bytes are there. For a key that stands for a claim (a lock, a mark of use) it is sound only if the body names its
+ * writer, by a random part for example; otherwise two that wrote the same words would both be told that they won.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -2,9 +2,9 @@
  * BucketChunks: the ChunkStore of a datastore in a bucket with a cache folder beside it.
  *
  * Invariants (docs/s3.md): a file or marker of a chunk in the folder says that its object exists; it is made under the
- * digest's guard, which is held from before the server is asked until the name is there. So a sweep never sees an object
- * without its mark, and a failed upload leaves nothing that says that the chunk is present. A guard is one digest's:
- * while one chunk is on its way, the others go on.
+ * digest's guard, which is held from before the server is asked until the name is there. So a sweep never sees an
+ * object without its mark, and a failed upload leaves nothing that says that the chunk is present. A guard is one
+ * digest's: while one chunk is on its way, the others go on.
  */
 import * as Effect from "effect/Effect"
 import * as path from "node:path"

@@ -5,8 +5,8 @@
  *
  * What was fetched and proven goes into the cache folder. A name in there says that the object exists, so it is not
  * enough that it did when the answer came: a sweep may have deleted it since. So:
- * - where a file or marker is there, the chunk is fetched without the guard; under it content takes the place of what is
- *   still there, and of nothing else, for a sweep takes the name away with the object;
+ * - where a file or marker is there, the chunk is fetched without the guard; under it content takes the place of what
+ *   is still there, and of nothing else, for a sweep takes the name away with the object;
  * - where nothing is known, the guard is held from before the request until the content is in its place.
  *
  * Invariants: nothing that goes wrong with the cache folder fails a read; content that was read from there and is

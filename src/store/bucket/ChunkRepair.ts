@@ -1,6 +1,7 @@
 /**
- * ChunkRepair: what becomes of a chunk whose object is no good or is not there. A good copy in the cache folder takes its
- * place; without one nothing in the folder says any more that the chunk is present, so that the next backup stores it.
+ * ChunkRepair: what becomes of a chunk whose object is no good or is not there. A good copy in the cache folder takes
+ * its place; without one nothing in the folder says any more that the chunk is present, so that the next backup stores
+ * it.
  *
  * Everything happens under the digest's guard, and is judged again there: meanwhile somebody may have stored the chunk.
  * Another host does not share the guard. So the object is looked at once more right before it is deleted, and stays

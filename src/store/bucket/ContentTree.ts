@@ -1,6 +1,6 @@
 /**
- * ContentTree: the folders that a local datastore would have for the objects below `.cnt/`, from listings of the bucket,
- * which knows no folders.
+ * ContentTree: the folders that a local datastore would have for the objects below `.cnt/`, from listings of the
+ * bucket, which knows no folders.
  *
  * A listing of a prefix is complete for everything below it and serves for some time, so that a listing of a whole
  * datastore costs one request for a thousand objects, and looking at one snapshot costs one. Foreign keys are passed

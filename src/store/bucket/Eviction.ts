@@ -1,13 +1,13 @@
 /**
- * Eviction: goes through the chunk folders of a cache folder, counts what is there, and turns the chunks that have to go
- * into markers.
+ * Eviction: goes through the chunk folders of a cache folder, counts what is there, and turns the chunks that have to
+ * go into markers.
  *
  * Two passes: the first counts by age, the second looks again and evicts. So memory does not grow with the number of
  * chunks, and what was used in between is seen. A chunk becomes a marker by a rename under its digest's guard, where it
  * is looked at once more: who has it open reads on, and who used it in the meantime keeps it.
  *
- * Invariant: nothing but regular files with content and a digest for a name, in the folder of that digest, is counted or
- * changed. What fails for one folder or chunk is counted, and the next one follows.
+ * Invariant: nothing but regular files with content and a digest for a name, in the folder of that digest, is counted
+ * or changed. What fails for one folder or chunk is counted, and the next one follows.
  */
 import * as Effect from "effect/Effect"
 import * as Digest from "../../model/Digest.ts"

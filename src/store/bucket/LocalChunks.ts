@@ -1,14 +1,14 @@
 /**
  * LocalChunks: what the cache folder says of the chunks of a datastore in a bucket, and how that is changed.
  *
- * A file of a chunk's name says that the object exists. If it has content, that is what the object holds; if it is empty
- * it is a marker. `<digest>.using` says nothing about existence, and goes when a file or marker comes.
+ * A file of a chunk's name says that the object exists. If it has content, that is what the object holds; if it is
+ * empty it is a marker. `<digest>.using` says nothing about existence, and goes when a file or marker comes.
  *
  * What power losses and sick disks can do to a file does not matter for what its name says. It got that name after the
  * server had answered, and no power loss gives a name to a file that did not have it before. So chunks in doubt (see
- * `store/Doubts`) need no proof here: that the object exists is true whatever the file holds, and its content is
- * proven by whoever reads it. What a power loss can do is bring a name back that was taken away. So whoever is about to
- * delete an object takes the name away first, and flushes the folder (`setAside`).
+ * `store/Doubts`) need no proof here: that the object exists is true whatever the file holds, and its content is proven
+ * by whoever reads it. What a power loss can do is bring a name back that was taken away. So whoever is about to delete
+ * an object takes the name away first, and flushes the folder (`setAside`).
  *
  * Invariant: everything that makes a name, or takes one away, is called under the digest's guard.
  */

@@ -4,9 +4,9 @@
  *
  * The records lie in `.granary-uploads` of the cache folder, in files of up to 4,096 (see `RecordTable`). Each process
  * has a file of its own, which it replaces by a longer one after every 64 uploads, so nobody appends to what another
- * writes, and a process that is killed loses 63 records at most. Files are merged now and then, under a lock, by whoever
- * reads them; what is to be merged gets another name first, so that its process, if it still lives, begins it anew with
- * all of its records.
+ * writes, and a process that is killed loses 63 records at most. Files are merged now and then, under a lock, by
+ * whoever reads them; what is to be merged gets another name first, so that its process, if it still lives, begins it
+ * anew with all of its records.
  *
  * Invariant: records are a set. A record that is lost, or comes back after it was forgotten or merged, condemns nothing
  * and hides nothing: without one a chunk is looked at less closely, and whatever is recorded was good. So nothing here

@@ -153,6 +153,26 @@ describe("writers and collections of several hosts", () => {
     })
   )
 
+  it.effect("a collection takes over what a killed one of its own folder has left", () =>
+    Effect.gen(function* () {
+      const bucket = Scenes.newBucket()
+      const disk = Scenes.newDisk()
+      const first = yield* Scenes.hostOn({ name: "a", disk }, Scenes.connection(bucket))
+      // Its scope is never closed.
+      yield* Scope.provide(first.hosts.collecting, yield* Scope.make())
+      const [left] = marksIn(bucket)
+      const next = yield* Scenes.hostOn({ name: "a", seed: "next", disk }, Scenes.connection(bucket))
+      yield* Effect.scoped(next.hosts.writing("one-0"))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* next.hosts.collecting
+          assert.lengthOf(marksIn(bucket), 1)
+          assert.notInclude(marksIn(bucket), left)
+        })
+      )
+    })
+  )
+
   it.effect("of two collections one goes on, however they meet", () =>
     Effect.gen(function* () {
       const bucket = Scenes.newBucket()

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
 import { createHash } from "node:crypto"
 import * as Digest from "../../../src/model/Digest.ts"
 import { Files } from "../../../src/platform/Files.ts"
@@ -140,3 +141,13 @@ export const startProcess = (
 /** What the file of the count says. */
 export const countedBytes = (process: CacheProcess): Effect.Effect<number | undefined> =>
   Effect.map(Effect.orDie(CacheCount.read(process.files, layout)), (count) => count?.bytes)
+
+export const chunkBytes = 1000
+
+/** Stores chunks one a second, as a restore that fetches them. */
+export const scan = (process: CacheProcess, numbers: ReadonlyArray<number>) =>
+  Effect.forEach(
+    numbers,
+    (number) => Effect.andThen(process.store(number, chunkBytes), TestClock.adjust("1 second")),
+    { discard: true }
+  )

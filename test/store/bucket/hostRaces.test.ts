@@ -99,7 +99,7 @@ class Race {
     })
 
   run(name: string, work: Work): Effect.Effect<void, never, Simulation> {
-    const told = Effect.catch(Effect.as(work, "done"), (error) => Effect.succeed(reasonOf(error)))
+    const told = Effect.match(work, { onSuccess: () => "done", onFailure: reasonOf })
     return Effect.map(inProcess(name)(told).pipe(actor(name)), (outcome) => {
       this.outcomes.push(Option.getOrElse(outcome, () => "killed"))
     })

@@ -6,7 +6,7 @@ import { make as makeConnection } from "../../../src/testing/MemoryObjectStore.t
 import * as Digest from "../../../src/model/Digest.ts"
 import type { ObjectStore } from "../../../src/objectstore/ObjectStore.ts"
 import { Entropy } from "../../../src/platform/Entropy.ts"
-import { FileLocks } from "../../../src/platform/FileLocks.ts"
+import type { FileLocks } from "../../../src/platform/FileLocks.ts"
 import { Files } from "../../../src/platform/Files.ts"
 import { Host } from "../../../src/platform/Host.ts"
 import * as Hosts from "../../../src/store/bucket/Hosts.ts"

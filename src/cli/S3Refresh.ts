@@ -1,0 +1,86 @@
+/** S3Refresh: fetches the metadata of a datastore from its bucket into its cache folder, and says what came of it. */
+import * as Effect from "effect/Effect"
+import * as NodePlatform from "../platform/NodePlatform.ts"
+import * as Refresh from "../refresh/Refresh.ts"
+import * as RefreshPlan from "../refresh/RefreshPlan.ts"
+import type { StoreBucket } from "../store/bucket/StoreBucket.ts"
+import * as Format from "./Format.ts"
+import type { S3Place } from "./RepositoryName.ts"
+import { bucketOf, cacheFolder, existingCache } from "./S3Repository.ts"
+
+/** A result in both forms. */
+export interface Told {
+  readonly json: Readonly<Record<string, unknown>>
+  readonly text: string
+}
+
+const filesText = (count: number, bytes: number): string =>
+  `${Format.counted(count, "file")}, ${Format.bytes(bytes)}`
+
+const contentText = ({ bytes, groups, objects, snapshots }: RefreshPlan.RefreshPlan): string =>
+  `${Format.counted(snapshots, "snapshot")} in ${Format.counted(groups, "group")}: ` +
+  filesText(objects, bytes)
+
+const contentJson = ({ bytes, groups, namespaces, objects, snapshots }: RefreshPlan.RefreshPlan) => ({
+  namespaces,
+  groups,
+  snapshots,
+  files: objects,
+  bytes
+})
+
+const tellPlan = (plan: RefreshPlan.RefreshPlan): Told => {
+  const { gets, lists } = plan.requests
+  const kept =
+    plan.keptObjects === 0
+      ? []
+      : [`an interrupted refresh has left ${filesText(plan.keptObjects, plan.keptBytes)}`]
+  const left = plan.bytes - plan.keptBytes
+  return {
+    json: {
+      ...contentJson(plan),
+      "kept-files": plan.keptObjects,
+      "kept-bytes": plan.keptBytes,
+      "list-requests": lists,
+      "get-requests": gets,
+      "bytes-in": left
+    },
+    text: [
+      contentText(plan),
+      ...kept,
+      `would take about ${Format.counted(lists + gets, "request")} (${gets} get, ${lists} list), ${Format.bytes(left)}`
+    ].join("\n")
+  }
+}
+
+const tellSummary = ({ fetched, keptObjects, plan, seconds }: Refresh.RefreshSummary): Told => {
+  const kept =
+    keptObjects === 0 ? "" : `; ${Format.counted(keptObjects, "file")} of an interrupted refresh used`
+  return {
+    json: {
+      ...contentJson(plan),
+      "fetched-files": fetched.objects,
+      "fetched-bytes": fetched.bytes,
+      "kept-files": keptObjects,
+      "duration-seconds": seconds
+    },
+    text:
+      `${contentText(plan)}\n` +
+      `fetched ${filesText(fetched.objects, fetched.bytes)} in ${Format.duration(seconds)}${kept}`
+  }
+}
+
+/** Refreshes a cache folder. */
+export const run = (path: string, bucket: StoreBucket) =>
+  Effect.gen(function* () {
+    const plan = yield* RefreshPlan.make({ path, bucket })
+    return tellSummary(yield* Refresh.run(plan))
+  })
+
+/** Refreshes the cache folder of the store, or says what that would take. */
+export const refresh = (place: S3Place, { isDryRun }: { readonly isDryRun: boolean }) =>
+  Effect.gen(function* () {
+    const path = yield* existingCache(place, yield* cacheFolder(place))
+    const bucket = yield* bucketOf(place)
+    return isDryRun ? tellPlan(yield* RefreshPlan.make({ path, bucket })) : yield* run(path, bucket)
+  }).pipe(Effect.scoped, Effect.provide(NodePlatform.layer))

@@ -1,0 +1,36 @@
+/** `granary s3-refresh`: makes the metadata in a cache folder anew, from the bucket. */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
+import { UsageError } from "../Failure.ts"
+import { print } from "../Output.ts"
+import { repository } from "../Repository.ts"
+
+const notInBucket = new UsageError({
+  detail: "only a datastore in a bucket can be refreshed",
+  hint: "name it with --repository s3:ENDPOINT-ID/BUCKET/STORE"
+})
+
+const flags = {
+  plan: Flag.Boolean("plan").pipe(
+    Flag.withDescription("Say what would be fetched and what that takes, and change nothing"),
+    Flag.withDefault(false)
+  )
+}
+
+export const s3Refresh = Command.make("s3-refresh", flags, ({ plan }) =>
+  Effect.gen(function* () {
+    const place = yield* repository
+    if (place.kind !== "s3") return yield* notInBucket
+    const { refresh } = yield* Effect.promise(() => import("../S3Refresh.ts"))
+    yield* print(yield* refresh(place, { isDryRun: plan }))
+  })
+).pipe(
+  Command.withDescription("Make the metadata in the cache folder of a datastore anew, from its bucket"),
+  Command.withExamples([
+    {
+      command: "granary s3-refresh -r s3:minio/backups/store",
+      description: "After another machine has worked on it"
+    }
+  ])
+)
