@@ -3,10 +3,14 @@
  * schedules it goes through in those that are left, and the store passes through the same states.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { FileLocks } from "../../src/platform/FileLocks.ts"
+import { Files } from "../../src/platform/Files.ts"
 import { Explore, type Report, type Scenario } from "../../src/testing.ts"
 import type { Run } from "../../src/testing/Run.ts"
 import { guarded } from "./harness/Mutation.ts"
-import type { Case } from "./harness/Row.ts"
+import { stage, together } from "./harness/stage.ts"
+import { prepare, type StoreEffect } from "./harness/World.ts"
 import { R02 } from "./rows/R02.ts"
 import { R07 } from "./rows/R07.ts"
 import { R13 } from "./rows/R13.ts"
@@ -41,41 +45,87 @@ const goneThrough = (search: Search, make: () => Scenario) => {
     }
   })
   assert.isTrue(report.complete, Explore.render(report))
-  return { ways, states }
+  return { ways, states, runs: report.runs }
 }
+
+const bounded =
+  (preemptions: number): Search =>
+  (make, options) =>
+    Explore.exhaustive(make, { ...options, preemptions })
 
 const withoutShared = (make: () => Scenario) => (): Scenario => {
   const { shared: _, ...scenario } = make()
   return scenario
 }
 
-const cases: ReadonlyArray<readonly [string, Case | undefined, Search]> = [
-  ["every order of R7", R07.cases[0], Explore.everyOrder],
-  ["every order of R13", R13.cases[0], Explore.everyOrder],
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
+
+const write = (path: string, content: string) =>
+  Effect.flatMap(Files, (files) => files.replaceFile(path, [Buffer.from(content)]))
+
+/** Somewhere to stop. */
+const pause = Effect.flatMap(Files, (files) => files.readFile("/store/.lock", 1))
+
+const [changing, consequence] = ["/store/changing", "/store/consequence"]
+
+const lock = Effect.flatMap(FileLocks, (locks) =>
+  locks.tryLock("/store/.lock", { offset: 7, length: 1 }, "exclusive")
+)
+
+const disk = prepare({ contents: [], setUp: write(changing, "as before") })
+
+/** What somebody does to a thing and takes back, and how somebody else finds that out, who acts on it later. */
+const found = (doing: StoreEffect, findsOut: StoreEffect<boolean>): (() => Scenario) =>
+  stage({
+    disk,
+    settles: false,
+    program: (world) =>
+      together(
+        world.process("doing")(doing),
+        world.process("finding")(
+          Effect.flatMap(findsOut, (isFound) =>
+            isFound ? Effect.andThen(pause, write(consequence, "")) : pause
+          )
+        )
+      )
+  })(guarded)
+
+const changes = Effect.andThen(write(changing, "otherwise"), write(changing, "as before"))
+const isOtherwise = (bytes: Uint8Array): boolean => text(bytes) === "otherwise"
+
+const readsFile = Effect.flatMap(Files, (files) => Effect.map(files.readFile(changing, 100), isOtherwise))
+
+const readsOpenFile = Effect.scoped(
+  Effect.gen(function* () {
+    const handle = yield* (yield* Files).openRead(changing)
+    const buffer = new Uint8Array(handle.sizeBytes)
+    yield* pause
+    yield* handle.readAt(0, buffer)
+    return isOtherwise(buffer)
+  })
+)
+
+const cases: ReadonlyArray<readonly [name: string, make: (() => Scenario) | undefined, search: Search]> = [
+  ["R7", R07.cases[0]?.make(guarded), bounded(Infinity)],
+  ["R13 with a bound", R13.cases[0]?.make(guarded), bounded(1)],
+  ["R2 with a bound", R02.cases[0]?.make(guarded), bounded(1)],
+  ["R2 in one process with a bound", R02.cases[1]?.make(guarded), bounded(1)],
+  ["a file that is read", found(changes, readsFile), bounded(5)],
+  ["a file that is open", found(changes, readsOpenFile), bounded(5)],
   [
-    "R7 with a bound",
-    R07.cases[0],
-    (make, options) => Explore.exhaustive(make, { ...options, preemptions: 3 })
-  ],
-  [
-    "R2 with a bound",
-    R02.cases[0],
-    (make, options) => Explore.exhaustive(make, { ...options, preemptions: 2 })
-  ],
-  [
-    "R2 in one process with a bound",
-    R02.cases[1],
-    (make, options) => Explore.exhaustive(make, { ...options, preemptions: 1 })
+    "a lock that is tried",
+    found(Effect.scoped(Effect.andThen(lock, pause)), Effect.scoped(Effect.map(lock, (isHeld) => !isHeld))),
+    bounded(5)
   ]
 ]
 
 describe("going on from each state once", () => {
-  for (const [name, of, search] of cases) {
+  for (const [name, make, search] of cases) {
     it(`leaves nothing out: ${name}`, () => {
-      const make = of?.make(guarded)
       assert.isDefined(make)
       const all = goneThrough(search, withoutShared(make))
       const once = goneThrough(search, make)
+      assert.isAtMost(once.runs, all.runs)
       assert.deepStrictEqual(
         [...all.ways].filter((way) => !once.ways.has(way)),
         []

@@ -126,7 +126,7 @@ export class Target {
     })
   }
 
-  /** Fetches what the listing has and the folder has not, and removes the others, in the folders that `covers` tells. */
+  /** Fetches what the listing has and the folder has not, and removes the others, in the folders of `covers`. */
   bring(
     wanted: FileMap,
     covers: (folder: string) => boolean

@@ -1,6 +1,6 @@
 /**
- * MetadataListing: what a bucket holds of a datastore's metadata, as the files it becomes in the cache folder: everything
- * below `.cnt/`. Keys that are not of the datastore's form are counted and named, and become nothing; so no key can
+ * MetadataListing: what a bucket holds of a datastore's metadata, as the files it becomes in the cache folder: all that
+ * is below `.cnt/`. Keys that are not of the datastore's form are counted and named, and become nothing; so no key can
  * lead out of the folder, whoever wrote it.
  */
 import * as Effect from "effect/Effect"

@@ -41,7 +41,7 @@ export interface RefreshPlan {
   readonly foreignExamples: ReadonlyArray<string>
 }
 
-/** The first listing of a refresh is the plan's; it is followed by one before everything is put into place, and one after. */
+/** The first listing of a refresh is the plan's. One follows before everything is put into place, and one after. */
 const listingsToCome = 2
 
 export const make = ({

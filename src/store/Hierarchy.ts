@@ -141,8 +141,8 @@ const syncFoldersAbove = (parts: Parts, path: string): Effect.Effect<void, Files
 }
 
 /**
- * Where a bucket holds the same, makes that a name came or went survive a power loss: what is gone here must not be back
- * when it is gone there, nor the other way round.
+ * Where a bucket holds the same, makes that a name came or went survive a power loss: what is gone here must not be
+ * back when it is gone there, nor the other way round.
  */
 const syncBeside = ({ files, mirror, syncsFolders }: Parts, path: string): Effect.Effect<void, FilesError> =>
   mirror !== undefined && syncsFolders ? files.syncDirectory(dirname(path)) : Effect.void
@@ -178,8 +178,8 @@ const groupChanges = (parts: Parts) => {
     )
 
   /**
-   * What is to be written here, so that it is the same as in the bucket: there may have been somebody before, on another
-   * host. Even where the folder has an owner, it may be what is left of a removal that was cut off.
+   * What is to be written here, so that it is the same as in the bucket: there may have been somebody before, on
+   * another host. Even where the folder has an owner, it may be what is left of a removal that was cut off.
    */
   const claimOwner = (
     held: Mirror,

@@ -3,8 +3,8 @@
  *
  * `.granary.lock` is ours: Proxmox Backup Server ignores names with a leading dot. It holds no data, only byte ranges
  * that processes lock (see `StoreLocks`, `DigestGuards`). Ours are as well `.granary-writers` (leases, see `Writers`),
- * `.granary-moves` (see `MoveJournal`), `.granary-gc` (who collects garbage, or did so last) and, in the cache folder of
- * a bucket's datastore, `.granary-cache` (how much chunk content is there, see `CacheCount`), `.granary-cache-id` and
+ * `.granary-moves` (see `MoveJournal`), `.granary-gc` (who collects garbage, or did so last) and, in the cache folder
+ * of a bucket's datastore, `.granary-cache` (how much chunk content is there, see `CacheCount`), `.granary-cache-id` and
  * `.granary-generation` (see `bucket/Hosts`), `.granary-bucket` (whose cache it is, see `bucket/FolderMark`) and
  * `.granary-refresh` (metadata on its way from the bucket).
  */

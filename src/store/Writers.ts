@@ -39,7 +39,7 @@ export interface WriterLease {
   readonly storing: Effect.Effect<void>
   /** All that was stored is flushed. */
   readonly flushed: Effect.Effect<void>
-  /** To be asked right before anything final, such as a manifest: fails when other hosts may have given the lease up. */
+  /** To be asked right before anything final, such as a manifest: fails when other hosts may have given it up. */
   readonly check: Effect.Effect<void, StoreError>
 }
 

@@ -8,23 +8,17 @@
  * cut off. Nothing is lost by it: sleep sets leave out transitions, and never a state. So what holds after every
  * step of the runs that are played holds after every step of all.
  *
- * Where the scenario tells what is shared, and so what a state is, a run that comes to a known state is cut off as
- * well: what can follow has been seen, or is about to be. But for the steps that slept then: those that are awake now
- * are taken (the same, chapter 5), and only those that slept both times are left out for good.
- *
  * Invariant: the path holds the decisions of the run before, and for each those that were tried, with what they
- * touched; `seen` holds every state at which somebody was chosen, with the strands that nobody has taken there.
+ * touched.
  */
-import type { Chooser, StateOf } from "./Choosers.ts"
+import type { Chooser } from "./Choosers.ts"
 import { areIndependent, type Footprint, union } from "./Footprint.ts"
 import type { Parked } from "./Simulation.ts"
 import type { Strategy } from "./Strategies.ts"
 
-interface Decision {
+interface Pick {
   readonly kind: "pick"
   readonly strands: ReadonlyArray<number>
-  /** Those that are to be taken here. */
-  readonly wanted: ReadonlySet<number>
   /** Not to be taken: what they bring has been seen. */
   readonly asleep: ReadonlyMap<number, Footprint>
   /** Taken before, and what they touched then. */
@@ -48,17 +42,13 @@ const notDeterministic = (): Error =>
 const sameStrands = (strands: ReadonlyArray<number>, options: ReadonlyArray<Parked>): boolean =>
   strands.length === options.length && strands.every((strand, index) => options[index]?.strand === strand)
 
-const nobody: ReadonlySet<number> = new Set()
-
 class Path {
-  readonly #nodes: Array<Decision | Value> = []
-  /** Who slept in a state each time that it was met. */
-  readonly #seen = new Map<string, ReadonlySet<number>>()
+  readonly #nodes: Array<Pick | Value> = []
   /** So many decisions are those of the run before, the last one of them with its next choice. */
   #fixed = 0
   #depth = 0
   /** The pick whose step is under way. */
-  #current: Decision | undefined
+  #current: Pick | undefined
 
   begin(): void {
     this.#depth = 0
@@ -69,12 +59,13 @@ class Path {
     if (this.#current !== undefined) this.#current.footprint = union(this.#current.footprint, footprint)
   }
 
+  /** Whether the run has decided nothing yet that the one before it did not. */
   get repeats(): boolean {
     return this.#depth < this.#fixed
   }
 
-  /** -1 when there is nobody to take: everybody sleeps, or was taken in this state before. */
-  pick(options: ReadonlyArray<Parked>, state: StateOf): number {
+  /** -1 when everybody sleeps. */
+  pick(options: ReadonlyArray<Parked>): number {
     const known = this.#depth < this.#fixed ? this.#nodes[this.#depth] : undefined
     if (known !== undefined) {
       if (known.kind !== "pick" || !sameStrands(known.strands, options)) throw notDeterministic()
@@ -82,12 +73,11 @@ class Path {
       this.#depth += 1
       return known.chosen
     }
+    const asleep = this.#sleepers()
     const strands = options.map(({ strand }) => strand)
-    const { asleep, wanted } = this.#wake(strands, this.#sleepers(), state())
-    const chosen = strands.findIndex((strand) => wanted.has(strand))
+    const chosen = strands.findIndex((strand) => !asleep.has(strand))
     if (chosen === -1) return -1
-    const tried = new Map<number, Footprint>()
-    const node: Decision = { kind: "pick", strands, wanted, asleep, tried, chosen, footprint: undefined }
+    const node: Pick = { kind: "pick", strands, asleep, tried: new Map(), chosen, footprint: undefined }
     this.#nodes[this.#depth++] = node
     this.#current = node
     return chosen
@@ -99,20 +89,6 @@ class Path {
     const node: Value = known?.kind === "value" ? known : { kind: "value", count, chosen: 0 }
     this.#nodes[this.#depth++] = node
     return node.chosen
-  }
-
-  /** Who is to be taken: those who are awake, or of a state that is known those who have slept there until now. */
-  #wake(
-    strands: ReadonlyArray<number>,
-    asleep: ReadonlyMap<number, Footprint>,
-    state: string | undefined
-  ): Pick<Decision, "asleep" | "wanted"> {
-    const before = state === undefined ? undefined : this.#seen.get(state)
-    const sleeping =
-      before === undefined ? asleep : new Map([...asleep].filter(([strand]) => before.has(strand)))
-    if (state !== undefined) this.#seen.set(state, sleeping.size === 0 ? nobody : new Set(sleeping.keys()))
-    const isWanted = (strand: number): boolean => !asleep.has(strand) && before?.has(strand) !== false
-    return { asleep: sleeping, wanted: new Set(strands.filter(isWanted)) }
   }
 
   /** Who sleeps after the step that was taken last: whom it did not concern. */
@@ -141,25 +117,24 @@ class Path {
 }
 
 /** Takes the next choice of a decision; false when there is none. */
-const moveOn = (node: Decision | Value): boolean => {
+const moveOn = (node: Pick | Value): boolean => {
   if (node.kind === "value") {
     node.chosen += 1
     return node.chosen < node.count
   }
-  const { chosen, footprint, strands, tried, wanted } = node
+  const { asleep, chosen, footprint, strands, tried } = node
   const strand = strands[chosen]
   // A step that ended the run before it was seen whole has to be taken for one that touches everything.
   if (strand !== undefined) tried.set(strand, footprint ?? { process: undefined, touched: undefined })
-  node.chosen = strands.findIndex((other) => wanted.has(other) && !tried.has(other))
+  node.chosen = strands.findIndex((other) => !asleep.has(other) && !tried.has(other))
   node.footprint = undefined
   return node.chosen !== -1
 }
 
 const chooserOf = (path: Path): Chooser => ({
   asksAlways: true,
-  asksForStates: true,
   repeats: () => path.repeats,
-  pick: (options, _step, _continues, state) => path.pick(options, state),
+  pick: (options) => path.pick(options),
   value: (_label, count) => path.value(count),
   took: (footprint) => path.took(footprint)
 })

@@ -50,7 +50,7 @@ export interface Scenario<A = unknown, E = unknown> {
   /** A cheap fingerprint of the data, to count distinct states by. */
   readonly state?: () => string | number
   /**
-   * All that processes share, in full: data, locks, what the scenario itself remembers. With it `Explore.everyOrder`
+   * All that processes share, in full: data, locks, what the scenario itself remembers. With it `Explore.exhaustive`
    * goes on from each state once. It takes that a process learns of others nothing but what it says by
    * `Simulation.learns`.
    */

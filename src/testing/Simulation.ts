@@ -94,7 +94,7 @@ export class Simulation extends Context.Service<
      */
     readonly touches: (touches: Iterable<Touch>) => void
     /**
-     * Says what the calling fiber's process has just learned of what other processes change, for `Explore.everyOrder`;
+     * Says what the calling fiber's process has just learned of what other processes change, for `Explore.exhaustive`;
      * called only where somebody wants to know. See `Scenario.shared`.
      */
     readonly learns: (tell: () => string) => Effect.Effect<void>

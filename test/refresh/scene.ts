@@ -67,6 +67,9 @@ export const newBucket = (content: Readonly<Record<string, string>> = metadata):
   return bucket
 }
 
+export const isContentGet = (request: string): boolean => request.startsWith("get store/.cnt/")
+export const isContentList = (request: string): boolean => request === "list store/.cnt/"
+
 export type Hook = (request: string, count: number) => Effect.Effect<void, unknown>
 
 /** Runs a hook before each request; a failure of the hook is the request's. */

@@ -7,17 +7,25 @@
 import type * as Effect from "effect/Effect"
 import type { KnownChunksCheck } from "../../../src/backup/KnownChunks.ts"
 import type { Datastore } from "../../../src/datastore/Datastore.ts"
+import type { ObjectStore } from "../../../src/objectstore/ObjectStore.ts"
 import type { Files } from "../../../src/platform/Files.ts"
-import type { MemoryDisk } from "../../../src/testing.ts"
+import type { MemoryDisk, MemoryObjectStore } from "../../../src/testing.ts"
+
+/** What a call that is carried out otherwise can do: the disk of its process, and a point to be stopped at. */
+export interface Machine {
+  readonly disk: MemoryDisk
+  readonly point: (label: string) => Effect.Effect<void>
+}
 
 export interface Mutation {
   /** Puts other values into references, around everything that a process does. */
   readonly around?: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   /** Carries out system calls otherwise; `point` is for calls that become several. */
-  readonly files?: (
-    files: Files["Service"],
-    machine: { readonly disk: MemoryDisk; readonly point: (label: string) => Effect.Effect<void> }
-  ) => Files["Service"]
+  readonly files?: (files: Files["Service"], machine: Machine) => Files["Service"]
+  /** Carries out requests to a bucket otherwise. */
+  readonly objects?: (objects: ObjectStore["Service"], machine: Machine) => ObjectStore["Service"]
+  /** A bucket's server is another one. */
+  readonly server?: MemoryObjectStore.ServerTraits
   /** Another method of an open store. */
   readonly datastore?: (store: Datastore["Service"]) => Datastore["Service"]
   /** When backups prove what they take for known. */

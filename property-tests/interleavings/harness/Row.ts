@@ -39,6 +39,8 @@ export interface Case {
   readonly make: (mutation: Mutation) => () => Scenario
   /** How the exploration sees time and steps. */
   readonly world?: WorldOptions
+  /** Its steps do not say what they touch: to look for every order that makes a difference is hopeless. */
+  readonly isOpaque?: boolean
   /** With the guards on: every schedule of so many preemptions, in everyday tests and in the full range. */
   readonly preemptions: { readonly daily: number; readonly full: number }
   /** And so many random ones, half of them by priorities. */

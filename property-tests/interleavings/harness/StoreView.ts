@@ -75,9 +75,9 @@ const digestOfBlob = remembered((bytes) => {
   return content === undefined ? "none" : hash("sha256", content, "hex")
 })
 
-const contentHash = remembered((bytes) => hash("sha256", bytes, "hex").slice(0, 16))
+export const contentHash = remembered((bytes) => hash("sha256", bytes, "hex").slice(0, 16))
 
-const soundnessOf = (bytes: Uint8Array, digest: string): Soundness =>
+export const soundnessOf = (bytes: Uint8Array, digest: string): Soundness =>
   bytes.length === 0 ? "empty" : digestOfBlob(bytes) === digest ? "good" : "wrong"
 
 interface IndexView {
@@ -122,7 +122,7 @@ const isDirectory = (disk: MemoryDisk, path: string): boolean => {
   }
 }
 
-const listOf = (disk: MemoryDisk, path: string) => (isDirectory(disk, path) ? disk.list(path, 0) : [])
+export const listOf = (disk: MemoryDisk, path: string) => (isDirectory(disk, path) ? disk.list(path, 0) : [])
 
 type Contents = ReadonlyMap<string, Uint8Array>
 
@@ -141,7 +141,7 @@ const digestsIn = (contents: Contents, names: ReadonlyArray<string>): ReadonlyAr
     return bytes === undefined ? [] : (name.endsWith(".didx") ? dynamicIndex : fixedIndex)(bytes).digests
   })
 
-const viewSnapshot = (path: string, contents: Contents): SnapshotView => {
+export const viewSnapshot = (path: string, contents: Contents): SnapshotView => {
   const bytes = contents.get("index.json.blob")
   const manifest = bytes === undefined ? undefined : manifestOf(bytes)
   if (manifest === undefined) {
@@ -188,7 +188,7 @@ const viewSnapshots = (disk: MemoryDisk) => {
   return { snapshots, seen: seen.join("\n") }
 }
 
-const digestLength = 64
+export const digestLength = 64
 
 const viewChunks = (disk: MemoryDisk) => {
   const chunks = new Map<string, Soundness>()

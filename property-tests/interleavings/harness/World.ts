@@ -50,7 +50,7 @@ export type StoreEffect<A = unknown, E = unknown> = Effect.Effect<A, E, StoreSer
 /** When the scenario's own time begins; the prepared store is three days older. */
 export const startMillis = 1_767_225_600_000
 export const daySeconds = 86_400
-const preparedSeconds = startMillis / 1000 - 3 * daySeconds
+export const preparedSeconds = startMillis / 1000 - 3 * daySeconds
 
 /** A time for snapshots made before the scenario begins. */
 export const timeBefore = (number: number): number => preparedSeconds + number
@@ -118,7 +118,7 @@ export interface WorldOptions {
 }
 
 /** The product's locks; timelines tell their names. */
-const makeTellingLocks = (layout: StoreLayout) =>
+export const makeTellingLocks = (layout: StoreLayout) =>
   Effect.map(StoreLocks.make(layout), (locks) => {
     const told =
       <A extends ReadonlyArray<unknown>, B>(take: (name: string, ...rest: A) => B) =>

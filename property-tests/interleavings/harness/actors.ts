@@ -29,6 +29,9 @@ import * as VerifyPlan from "../../../src/verify/VerifyPlan.ts"
 import type { Mutation } from "./Mutation.ts"
 import { digestOfText, type StoreEffect, type World } from "./World.ts"
 
+/** Who is told what was acknowledged and what was given up. */
+export type Witness = Pick<World, "absentAmong" | "acknowledged" | "fault" | "givenUp" | "mutation">
+
 export const group = BackupGroup.make("host", "a")
 export const archive = ArchiveName.fromFile("a.pxar.didx")
 export const owner = AuthId.parse("root@pam")
@@ -94,7 +97,7 @@ export const begin = (input: BackupInput, mutation: Mutation = {}) =>
  * A whole backup, which the world is told of when it is acknowledged. Fails as the session does. One that ends well
  * although a chunk was not there when it began to finish, and is not there now, has not looked.
  */
-export const backUp = (world: World | undefined, input: BackupInput) =>
+export const backUp = (world: Witness | undefined, input: BackupInput) =>
   Effect.scoped(
     Effect.gen(function* () {
       const session = yield* begin(input, world?.mutation)
@@ -137,14 +140,14 @@ export const yielding = <A, E extends { readonly _tag: string }, R>(
   Effect.catchIf(work, isBetween(othersAtWork), () => Effect.succeed(undefined))
 
 /** Removes a snapshot. */
-export const forget = (world: World, snapshot: Snapshot.Snapshot, namespace = Namespace.root) =>
+export const forget = (world: Witness, snapshot: Snapshot.Snapshot, namespace = Namespace.root) =>
   Effect.suspend(() => {
     world.givenUp.add(Snapshot.format(snapshot))
     return Effect.flatMap(Datastore, (store) => store.forget(namespace, snapshot))
   })
 
 /** Prunes the group to its newest snapshot. */
-export const prune = (world: World, of = group, namespace = Namespace.root) =>
+export const prune = (world: Witness, of = group, namespace = Namespace.root) =>
   Effect.gen(function* () {
     const plan = yield* PrunePlan.make({ namespace, groups: [of], retention: { last: 1 } })
     for (const { decisions } of plan.groups) {

@@ -4,8 +4,8 @@
  *
  * Invariants: a copied manifest comes after everything it names, a manifest is deleted before that; so each place has
  * whole snapshots at every moment, and the group is whole in one place at least. Nothing at the new place that is not
- * from this very move is overwritten, and nothing at the old one is deleted that the new one lacks. The caller holds the
- * locks of both groups and has seen that the cache folder has none at the new place.
+ * from this very move is overwritten, and nothing at the old one is deleted that the new one lacks. The caller holds
+ * the locks of both groups and has seen that the cache folder has none at the new place.
  */
 import * as Effect from "effect/Effect"
 import * as ArchiveName from "../../model/ArchiveName.ts"

@@ -5,8 +5,8 @@
  * Who wants to write leaves a mark, and then looks for collections of other hosts; who wants to collect leaves a mark,
  * and then looks for writers and collections of other hosts. Going on takes a look, made after one's own mark was
  * there, that shows nobody in the way: so of two that exclude each other at most one goes on. Of two that meet at their
- * marks one stays and looks again for some seconds, and the other one goes: the writer stays, and of two collections the
- * one whose name is less. Two writers do not mind each other.
+ * marks one stays and looks again for some seconds, and the other one goes: the writer stays, and of two collections
+ * the one whose name is less. Two writers do not mind each other.
  *
  * Whoever has gone on must ask `check` right before it makes anything final (a manifest, a deletion): a host that was
  * cut off or asleep may have been taken for dead.
@@ -149,8 +149,8 @@ const bury = (bucket: StoreBucket, others: ReadonlyArray<HostLease.OtherMark>, c
   )
 
 /**
- * The folder's markers go with the new generation as soon as it is there, for this host removes its markers itself. When
- * the scope closes, everything that was removed from the folder goes to the disk.
+ * The folder's markers go with the new generation as soon as it is there, for this host removes its markers itself.
+ * When the scope closes, everything that was removed from the folder goes to the disk.
  */
 const removing = (
   scene: Scene,

@@ -41,6 +41,17 @@ describe("listBuckets", () => {
     })
   )
 
+  it.live("asks the host without a bucket", () =>
+    Effect.gen(function* () {
+      const server = yield* serving({ "": page([], "") })
+      const endpoint = `http://{{bucket}}.{{region}}.localhost:${server.port}`
+      yield* listBuckets(placeAt(server.port, { endpoint, "path-style": "false" }))
+      const [asked] = server.asked
+      assert.strictEqual(asked?.headers.host, `us-west-1.localhost:${server.port}`)
+      assert.match(asked?.url ?? "", /^\/(?:\?|$)/)
+    })
+  )
+
   it.live("reads all pages", () =>
     Effect.gen(function* () {
       const server = yield* serving({ "": page(["a", "b"], "next"), next: page(["c"], "") })

@@ -111,6 +111,10 @@ describe("the files of a bucket", () => {
       const chunk = server.memory.keys().find((key) => key.includes("/.chunks/")) ?? ""
       const local = chunk.slice(storeName.length + 1)
       server.memory.put(`${chunk}.0.bad`, Buffer.from("bad"), 0)
+      // Not shown: what is no chunk of this folder.
+      for (const name of ["notes", "f".repeat(64), `${chunk.slice(-64)}.bad`, `${chunk.slice(-64)}/x`]) {
+        server.memory.put(`${chunk.slice(0, -64)}${name}`, Buffer.from("foreign"), 0)
+      }
       const beside = yield* files.statDirectory(`${base}/${local.slice(0, ".chunks/0000".length)}`)
       assert.deepStrictEqual(
         beside.map(({ name }) => name),

@@ -35,6 +35,10 @@ const scene = (
 const reasonOf = <A>(effect: Effect.Effect<A, ObjectStoreError | StoreError>) =>
   Effect.map(Effect.flip(effect), ({ reason }) => reason)
 
+/** Looks and removes in one. */
+const remove = (mirror: Mirror.Mirror, of: Snapshot.Snapshot) =>
+  Effect.flatMap(mirror.prepareRemoval(root, of), (removal) => removal)
+
 const filesOf = (folder: string) =>
   ["a.fidx", "b.blob", "c.didx", "index.json.blob"].map((name) => `${folder}/${name}`)
 
@@ -82,10 +86,10 @@ describe("Mirror, snapshots", () => {
           }
         }
       })
-      yield* yield* mirror.prepareRemoval(root, snapshot)
+      yield* remove(mirror, snapshot)
       assert.deepStrictEqual(deleted, [["index.json.blob"], ["a.fidx", "b.blob"], ["c.didx"]])
       assert.deepStrictEqual(names(), kept.toSorted())
-      yield* yield* mirror.prepareRemoval(root, snapshot)
+      yield* remove(mirror, snapshot)
       assert.deepStrictEqual(names(), kept.toSorted())
     })
   )
@@ -94,11 +98,11 @@ describe("Mirror, snapshots", () => {
     Effect.gen(function* () {
       const { mirror, names } = scene(filesOf(Snapshot.format(snapshot)))
       yield* mirror.setProtected(root, snapshot, true)
-      assert.strictEqual(yield* reasonOf(mirror.prepareRemoval(root, snapshot)), "Protected")
+      assert.strictEqual(yield* reasonOf(remove(mirror, snapshot)), "Protected")
       assert.strictEqual(names().length, 5)
       yield* mirror.setProtected(root, snapshot, false)
       yield* mirror.setProtected(root, snapshot, false)
-      yield* yield* mirror.prepareRemoval(root, snapshot)
+      yield* remove(mirror, snapshot)
       assert.deepStrictEqual(names(), [])
     })
   )
@@ -109,10 +113,7 @@ describe("Mirror, snapshots", () => {
         faults: ["failed deletion"],
         decide: (_, key) => key.endsWith("/b.blob")
       })
-      assert.strictEqual(
-        yield* reasonOf(Effect.flatten(mirror.prepareRemoval(root, snapshot))),
-        "Unavailable"
-      )
+      assert.strictEqual(yield* reasonOf(remove(mirror, snapshot)), "Unavailable")
       assert.deepStrictEqual(names(), ["vm/10/2024-01-01T00:00:00Z/b.blob"])
     })
   )
