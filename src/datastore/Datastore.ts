@@ -191,7 +191,7 @@ export const open = (
         : yield* chunksInBucket(chunkParts, inBucket, options)
     const presence = yield* ChunkPresence.make(layout, { countsMarkers: bucket !== undefined })
     const snapshotFiles = yield* SnapshotFiles.make(layout, locks, { sync: syncsFiles, mirror })
-    const parts = { hierarchy, locks, moves, bucket }
+    const parts = { hierarchy, locks, moves, writers, bucket }
 
     return Datastore.of({
       layout,

@@ -3,7 +3,8 @@
  *
  * Invariants: a snapshot is removed, and a group moved, under locks that keep everybody out who makes, reads or builds
  * on what is in it. A move is journaled before its rename, so that a garbage collection finds the group wherever it is.
- * In a bucket the objects are copied before the journal is locked, because that takes a while, and deleted after it.
+ * In a bucket the objects are copied before the journal is locked, because that takes a while, and deleted after it; and
+ * as other hosts' collections cannot see the journal, who moves there is a writer and keeps them out.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -18,6 +19,7 @@ import { manifestLockName } from "../store/SnapshotFiles.ts"
 import type { StorageError } from "../store/StorageError.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import type { StoreLocks } from "../store/StoreLocks.ts"
+import type { Writers } from "../store/Writers.ts"
 import { groupLockName, snapshotLockName } from "./lockNames.ts"
 
 type Failure = StorageError | StoreError
@@ -27,6 +29,7 @@ export interface Parts {
   readonly hierarchy: Hierarchy["Service"]
   readonly locks: StoreLocks["Service"]
   readonly moves: MoveJournal
+  readonly writers: Writers["Service"]
   readonly bucket: StoreBucket | undefined
 }
 
@@ -104,10 +107,11 @@ export const moveGroup = (
 ): Effect.Effect<void, Failure> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const { locks } = parts
+      const { bucket, locks, writers } = parts
       const places = { group, from, to }
       const name = BackupGroups.format(group)
       if (from === to) return yield* storeError("Refused", name, "the group is in this namespace already")
+      if (bucket !== undefined) yield* writers.register
       yield* locks.hold(groupLockName(from, group), "exclusive")
       yield* locks.hold(groupLockName(to, group), "exclusive")
       const missing = yield* holdAllSnapshots(parts, from, group).pipe(

@@ -3,10 +3,11 @@
  *
  * `.granary.lock` is ours: Proxmox Backup Server ignores names with a leading dot. It holds no data, only byte ranges
  * that processes lock (see `StoreLocks`, `DigestGuards`). Ours are as well `.granary-writers` (leases, see `Writers`),
- * `.granary-moves` (see `MoveJournal`), `.granary-gc` (who collects garbage, or did so last) and, in the cache folder
- * of a bucket's datastore, `.granary-cache` (how much chunk content is there, see `CacheCount`), `.granary-cache-id` and
- * `.granary-generation` (see `bucket/Hosts`), `.granary-bucket` (whose cache it is, see `bucket/FolderMark`) and
- * `.granary-refresh` (metadata on its way from the bucket).
+ * `.granary-moves` (see `MoveJournal`) and `.granary-gc` (who collects garbage, or did so last).
+ *
+ * The cache folder of a bucket's datastore has besides `.granary-bucket` (whose cache it is, see `bucket/FolderMark`),
+ * `.granary-cache` (how much chunk content is there, see `CacheCount`), `.granary-cache-id` and `.granary-generation`
+ * (see `bucket/Hosts`), and now and then `.granary-refresh` (metadata on its way from the bucket).
  */
 import * as Effect from "effect/Effect"
 import * as path from "node:path"

@@ -14,7 +14,6 @@ import {
   type Hook,
   isContentGet,
   layout,
-  metadata,
   newBucket,
   newDisk,
   objectSeconds,

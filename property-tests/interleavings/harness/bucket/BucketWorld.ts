@@ -31,7 +31,7 @@ import {
   Simulation
 } from "../../../../src/testing.ts"
 import type { Acknowledged } from "../Invariants.ts"
-import { type Machine, type Mutation, mutationFor } from "../Mutation.ts"
+import { guarded, type Machine, type Mutation, mutationFor } from "../Mutation.ts"
 import { type Calls, calls, shortLabel } from "../points.ts"
 import { basePath, type StoreView } from "../StoreView.ts"
 import { makeTellingLocks, type StoreEffect } from "../World.ts"
@@ -80,6 +80,8 @@ const isOnChunk: Calls = (label, step) => label.includes("/.chunks/") && calls(l
 const isOnChunks: Requests = (operation, key) => operation === "deleteMany" || key.includes("/.chunks/")
 
 const isShared: Requests = (operation, key) => isOnChunks(operation, key) || key.includes("/.cnt/")
+
+const isChunkKey = (key: string): boolean => /\/\.chunks\/[0-9a-f]{4}\//.test(key)
 
 const changing: ReadonlySet<ObjectStoreOperation> = new Set(["put", "putIfAbsent", "deleteMany", "copy"])
 
@@ -164,6 +166,14 @@ export class BucketWorld {
         Effect.flatMap(Simulation, (simulation) => this.#open(name, options, simulation)(work))
       ).pipe(Effect.asVoid, inProcess(name))
 
+  /** Another program that works on the bucket, without a folder and without any of our rules. */
+  readonly foreign =
+    (name: string) =>
+    <E>(work: (objects: ObjectStore["Service"]) => Effect.Effect<unknown, E, Simulation>) =>
+      Effect.flatMap(Simulation, (simulation) =>
+        work(this.connect(simulation, guarded, this.disk()))
+      ).pipe(Effect.asVoid, inProcess(name))
+
   #host(name: string): HostState {
     const host = this.#hosts.get(name)
     if (host === undefined) throw new Error(`there is no host ${name}`)
@@ -173,7 +183,7 @@ export class BucketWorld {
   /** A connection of its own; what the mutation makes of it asks the server like anybody else. */
   connect(simulation: Simulation["Service"], mutation: Mutation, disk: MemoryDisk): ObjectStore["Service"] {
     const { faults, requests = isShared, retries = false, server } = this.#options
-    const isHit = faults?.on ?? ((key: string) => key.includes("/.chunks/"))
+    const isHit = faults?.on ?? isChunkKey
     const objects = MemoryObjectStore.make(this.bucket, {
       ...server,
       ...mutation.server,

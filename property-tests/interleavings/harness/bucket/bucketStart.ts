@@ -6,11 +6,18 @@ import { MemoryBucket, MemoryDisk, type MemoryObjectStore, run } from "../../../
 import { guarded, type Mutation } from "../Mutation.ts"
 import { nameGuard } from "../points.ts"
 import { basePath } from "../StoreView.ts"
-import { digestOfText, preparedSeconds, type StoreEffect } from "../World.ts"
+import { digestOfText, pathOfChunk, preparedSeconds, startMillis, type StoreEffect } from "../World.ts"
 import { keyOfDigest, storeName } from "./BucketView.ts"
 import { type BucketStart, BucketWorld, title } from "./BucketWorld.ts"
 
 export const keyOfChunk = (text: string): string => keyOfDigest(digestOfText(text))
+
+/** Makes a marker in a folder behind everybody's back. */
+export const layMarker = (disk: MemoryDisk, text: string): void => {
+  const path = pathOfChunk(text)
+  const isThere = disk.list(path.slice(0, path.lastIndexOf("/")), 0).some(([name]) => path.endsWith(name))
+  if (!isThere) disk.create(path, 0o644, startMillis)
+}
 
 export interface BucketSetUp {
   /** Contents of all chunks that the scenario ever stores: only their folders are made. */

@@ -13,20 +13,20 @@ import type { Case, Mutant, Row } from "../../harness/Row.ts"
 import { together } from "../../harness/stage.ts"
 import { pathOfChunk, timeBefore } from "../../harness/World.ts"
 
-/** Uploads of the backup leave nothing in the folder. */
+/** Uploads of the backup leave nothing in the folder; what is known is not looked for either, for it looks there. */
 const withoutMarkers: Mutation = {
   files: (files) => ({
     ...files,
     replaceFile: (target, parts, options) =>
       target.includes("/.chunks/") ? Effect.void : files.replaceFile(target, parts, options)
   }),
+  knownChunks: "off",
   processes: ["backup"]
 }
 
 const withoutTimesOfObjects: Mutation = {
   ...withoutMarkers,
   around: (work) => Effect.provideService(work, GcRules, { ...allRules, respectsLastModified: false }),
-  files: (files, machine) => withoutMarkers.files?.(files, machine) ?? files,
   processes: ["backup", "gc"]
 }
 

@@ -9,7 +9,7 @@ import { around } from "../../../../src/objectstore/decorators/ObjectRequest.ts"
 import * as BackupGroup from "../../../../src/model/BackupGroup.ts"
 import { backUp, collect, insertLoose } from "../../harness/actors.ts"
 import { bucketStage } from "../../harness/bucket/bucketStage.ts"
-import { keyOfChunk, prepareBucket } from "../../harness/bucket/bucketStart.ts"
+import { keyOfChunk, layMarker, prepareBucket } from "../../harness/bucket/bucketStart.ts"
 import type { Mutation } from "../../harness/Mutation.ts"
 import type { Case, Row } from "../../harness/Row.ts"
 import { together } from "../../harness/stage.ts"
@@ -31,9 +31,7 @@ const expectantMarkers: Mutation = {
   objects: (objects, { disk }) =>
     around(objects, ({ key, operation }, request) =>
       Effect.suspend(() => {
-        if (operation === "list" && key.endsWith("/.chunks/")) {
-          disk.put(pathOfChunk("lost"), new Uint8Array(0))
-        }
+        if (operation === "list" && key.endsWith("/.chunks/")) layMarker(disk, "lost")
         return request
       })
     ),
