@@ -66,26 +66,34 @@ const write = (path: string, content: string) =>
 /** Somewhere to stop. */
 const pause = Effect.flatMap(Files, (files) => files.readFile("/store/.lock", 1))
 
-const [changing, consequence] = ["/store/changing", "/store/consequence"]
+const [changing, ending, consequence] = ["/store/changing", "/store/ending", "/store/consequence"]
 
 const lock = Effect.flatMap(FileLocks, (locks) =>
   locks.tryLock("/store/.lock", { offset: 7, length: 1 }, "exclusive")
 )
 
-const disk = prepare({ contents: [], setUp: write(changing, "as before") })
+const disk = prepare({
+  contents: [],
+  setUp: Effect.andThen(write(changing, "as before"), write(ending, "not yet"))
+})
 
-/** What somebody does to a thing and takes back, and how somebody else finds that out, who acts on it later. */
+/**
+ * What somebody does to a thing and takes back, and how somebody else finds that out in between. Only when all is over
+ * it acts on it, and then nothing but its memory tells what it has found.
+ */
 const found = (doing: StoreEffect, findsOut: StoreEffect<boolean>): (() => Scenario) =>
   stage({
     disk,
     settles: false,
     program: (world) =>
       together(
-        world.process("doing")(doing),
+        world.process("doing")(Effect.andThen(doing, write(ending, "over"))),
         world.process("finding")(
-          Effect.flatMap(findsOut, (isFound) =>
-            isFound ? Effect.andThen(pause, write(consequence, "")) : pause
-          )
+          Effect.gen(function* () {
+            const isFound = yield* findsOut
+            const isOver = text(yield* (yield* Files).readFile(ending, 100)) === "over"
+            if (isFound && isOver) yield* write(consequence, "")
+          })
         )
       )
   })(guarded)
