@@ -16,6 +16,7 @@ import type { ChunkCodec } from "../platform/ChunkCodec.ts"
 import type { FileLocks } from "../platform/FileLocks.ts"
 import { Files } from "../platform/Files.ts"
 import * as BucketChunks from "../store/bucket/BucketChunks.ts"
+import * as BucketPresence from "../store/bucket/BucketPresence.ts"
 import * as ChunkCache from "../store/bucket/ChunkCache.ts"
 import * as FolderMark from "../store/bucket/FolderMark.ts"
 import * as Hosts from "../store/bucket/Hosts.ts"
@@ -189,7 +190,9 @@ export const open = (
       inBucket === undefined
         ? yield* chunksInFolder(chunkParts, writers)
         : yield* chunksInBucket(chunkParts, inBucket, options)
-    const presence = yield* ChunkPresence.make(layout, { countsMarkers: bucket !== undefined })
+    const presence = yield* bucket === undefined
+      ? ChunkPresence.make(layout)
+      : BucketPresence.make(layout, bucket, guards)
     const snapshotFiles = yield* SnapshotFiles.make(layout, locks, { sync: syncsFiles, mirror })
     const parts = { hierarchy, locks, moves, writers, bucket }
 

@@ -3,8 +3,8 @@
  *
  * Invariants: a snapshot is removed, and a group moved, under locks that keep everybody out who makes, reads or builds
  * on what is in it. A move is journaled before its rename, so that a garbage collection finds the group wherever it is.
- * In a bucket the objects are copied before the journal is locked, because that takes a while, and deleted after it; and
- * as other hosts' collections cannot see the journal, who moves there is a writer and keeps them out.
+ * In a bucket the objects are copied before the journal is locked, because that takes a while, and deleted after it.
+ * Collections of other hosts cannot see the journal: so who moves there is a writer and keeps them out.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

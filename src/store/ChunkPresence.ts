@@ -1,7 +1,8 @@
 /**
  * ChunkPresence: whether the chunks of many digests are there, without reading any: a regular file that is not empty
  * under the chunk's name. A chunk that was condemned has another name and is not there. In the cache folder of a
- * bucket's datastore an empty file is a chunk as well: it marks an object that exists.
+ * bucket's datastore an empty file is a chunk as well: it marks an object that exists; and what the folder does not know
+ * may exist (see `bucket/BucketPresence`).
  *
  * One look at a name that the system has in its cache takes some microseconds, and handing it to another thread and
  * back ten times as much. So names are looked at in the order of the folders they lie in, some dozens in one go. When
@@ -17,6 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Digest from "../model/Digest.ts"
 import { Files, type FilesError, isNotFound, type PathStat } from "../platform/Files.ts"
+import type { StorageError } from "./StorageError.ts"
 import { chunkPath, type StoreLayout } from "./StoreLayout.ts"
 
 export class ChunkPresence extends Context.Service<
@@ -26,7 +28,7 @@ export class ChunkPresence extends Context.Service<
      * Which of the digests, 32 bytes each in one row, have no chunk, or an empty one where that is none: their numbers
      * in the row, in ascending order. A name that cannot be looked at is a failure, and says nothing about the chunk.
      */
-    readonly findAbsent: (digests: Uint8Array) => Effect.Effect<ReadonlyArray<number>, FilesError>
+    readonly findAbsent: (digests: Uint8Array) => Effect.Effect<ReadonlyArray<number>, StorageError>
   }
 >()("granary/store/ChunkPresence") {}
 

@@ -168,7 +168,7 @@ const treeChooser = (tree: Tree, { preemptions = Infinity, faults }: ExhaustiveO
   }
   const value = (_label: string, count: number): number => tree.decide(count, () => upTo(count))
   const repeats = (): boolean => tree.repeats
-  if (faults === undefined) return { pick, value, repeats, asksForStates: true }
+  if (faults === undefined) return { pick, value, repeats, asksAlways: true, asksForStates: true }
   return {
     pick,
     value,

@@ -153,9 +153,10 @@ export class BucketWorld {
 
   /** Those of the chunks that are not in the bucket, for somebody who looks past the server. */
   absentAmong(digests: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>> {
-    return Effect.sync(() =>
-      digests.filter((digest) => (this.view.chunks.get(digest) ?? "empty") === "empty")
-    )
+    return Effect.sync(() => {
+      this.changed()
+      return digests.filter((digest) => (this.view.chunks.get(digest) ?? "empty") === "empty")
+    })
   }
 
   /** Runs work as a process with the store open; what it answers is nobody's business. */

@@ -55,7 +55,7 @@ const skewed = (name: string, clockSkewSeconds: number, mutants: ReadonlyArray<M
     start,
     server: { clockSkewSeconds },
     points: () => false,
-    requests: (operation, key) => operation !== "get" && operation !== "head" && key.includes("foreign") === false,
+    requests: (operation) => operation !== "get" && operation !== "head",
     settles: false,
     program: (world) =>
       together(

@@ -25,7 +25,13 @@ const start = prepareBucket({
 const shared = (key: ObjectKey.ObjectKey): ObjectKey.ObjectKey =>
   ObjectKey.parse(key.replace(/(\/\.granary\/writers)\/.*/, "$1/one"))
 
-/** All writers put the same mark, if it is not there; listings show it to each as its own. */
+const markNow = (key: ObjectKey.ObjectKey) =>
+  Effect.clockWith((clock) => {
+    const lastModifiedSeconds = Math.floor(clock.currentTimeMillisUnsafe() / 1000)
+    return Effect.succeed({ key, sizeBytes: 1, lastModifiedSeconds, etag: undefined })
+  })
+
+/** All writers put the same mark, if it is not there; each takes it for its own, and believes that it is there. */
 const oneMark: Mutation = {
   objects: (objects) => {
     let own: ObjectKey.ObjectKey | undefined
@@ -39,12 +45,12 @@ const oneMark: Mutation = {
       get: (key, maxSizeBytes) => objects.get(shared(key), maxSizeBytes),
       deleteMany: (keys) => objects.deleteMany(keys.map(shared)),
       list: (request) =>
-        Effect.map(objects.list(request), (page) => ({
-          ...page,
-          objects: page.objects.map((object) =>
-            own !== undefined && object.key === shared(own) ? { ...object, key: own } : object
-          )
-        }))
+        Effect.gen(function* () {
+          const page = yield* objects.list(request)
+          if (own === undefined || !request.prefix.endsWith("/.granary/")) return page
+          const others = page.objects.filter(({ key }) => !key.includes("/writers/"))
+          return { ...page, objects: [...others, yield* markNow(own)] }
+        })
     }
   },
   processes: ["first", "second"]
