@@ -5,8 +5,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["development"] } },
   test: {
     include: ["test/**/*.test.ts", "property-tests/**/*.test.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     maxWorkers: 2
   }
 })

@@ -1,4 +1,4 @@
-/** All rows of the race ledger that concern a local store, in their order. */
+/** All rows of the race ledger that concern a local store, in their order; then those of a store in a bucket. */
 import type { Row } from "./harness/Row.ts"
 import { R01 } from "./rows/R01.ts"
 import { R02 } from "./rows/R02.ts"
@@ -15,6 +15,23 @@ import { R20 } from "./rows/R20.ts"
 import { R21 } from "./rows/R21.ts"
 import { R22 } from "./rows/R22.ts"
 import { R29 } from "./rows/R29.ts"
+import { R03 as R03InBucket } from "./rows/bucket/R03.ts"
+import { R04 as R04InBucket } from "./rows/bucket/R04.ts"
+import { R05 as R05InBucket } from "./rows/bucket/R05.ts"
+import { R06 as R06InBucket } from "./rows/bucket/R06.ts"
+import { R08 as R08InBucket } from "./rows/bucket/R08.ts"
+import { R10 as R10InBucket } from "./rows/bucket/R10.ts"
+import { R11 as R11InBucket } from "./rows/bucket/R11.ts"
+import { R12 as R12InBucket } from "./rows/bucket/R12.ts"
+import { R13 as R13InBucket } from "./rows/bucket/R13.ts"
+import { R14 as R14InBucket } from "./rows/bucket/R14.ts"
+import { R17 as R17InBucket } from "./rows/bucket/R17.ts"
+import { R21 as R21InBucket } from "./rows/bucket/R21.ts"
+import { R23 as R23InBucket } from "./rows/bucket/R23.ts"
+import { R27 as R27InBucket } from "./rows/bucket/R27.ts"
+import { R28 as R28InBucket } from "./rows/bucket/R28.ts"
+import { R29 as R29InBucket } from "./rows/bucket/R29.ts"
+import { R30 as R30InBucket } from "./rows/bucket/R30.ts"
 
 export const rows: ReadonlyArray<Row> = [
   R01,
@@ -31,5 +48,22 @@ export const rows: ReadonlyArray<Row> = [
   R20,
   R21,
   R22,
-  R29
+  R29,
+  R03InBucket,
+  R04InBucket,
+  R05InBucket,
+  R06InBucket,
+  R08InBucket,
+  R10InBucket,
+  R11InBucket,
+  R12InBucket,
+  R13InBucket,
+  R14InBucket,
+  R17InBucket,
+  R21InBucket,
+  R23InBucket,
+  R27InBucket,
+  R28InBucket,
+  R29InBucket,
+  R30InBucket
 ]

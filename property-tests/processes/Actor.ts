@@ -6,7 +6,7 @@ import { spawn } from "node:child_process"
 import { setTimeout as pause } from "node:timers/promises"
 import { storeError } from "../../src/store/StoreError.ts"
 
-export type ActorKind = "backup" | "gc" | "prune" | "forget" | "verify" | "restore"
+export type ActorKind = "backup" | "gc" | "prune" | "forget" | "verify" | "restore" | "refresh"
 
 export interface Actor {
   readonly kind: ActorKind
@@ -31,6 +31,8 @@ export interface Ended {
 export interface Program {
   readonly file: string
   readonly store: string
+  /** Given to every command. */
+  readonly parameters?: ReadonlyArray<string>
 }
 
 const textOf = (stream: NodeJS.ReadableStream): (() => string) => {
@@ -43,7 +45,8 @@ const textOf = (stream: NodeJS.ReadableStream): (() => string) => {
 export const run = async (program: Program, actor: Actor): Promise<Ended> => {
   await pause(actor.delayMillis)
   const startedMillis = performance.now()
-  const child = spawn(process.execPath, [program.file, ...actor.parameters, "--output", "json"], {
+  const parameters = [...actor.parameters, ...(program.parameters ?? [])]
+  const child = spawn(process.execPath, [program.file, ...parameters, "--output", "json"], {
     env: { ...process.env, GRANARY_REPOSITORY: program.store },
     stdio: ["ignore", "pipe", "pipe"]
   })

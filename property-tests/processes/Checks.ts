@@ -24,7 +24,7 @@ export interface Listed {
   readonly problems: Problems
 }
 
-interface ListedSnapshot {
+export interface ListedSnapshot {
   readonly "backup-type": string
   readonly "backup-id": string
   readonly "backup-time": number
@@ -40,20 +40,20 @@ const runAlone = async (setup: Setup, kind: Actor.ActorKind, parameters: Readonl
   return { ended, problems: ended.code === 0 ? [] : [`alone in the store: ${Actor.describe(ended)}`] }
 }
 
-const nameOf = (listed: ListedSnapshot): string =>
+export const nameOf = (listed: ListedSnapshot): string =>
   Snapshot.format(
     Snapshot.make(BackupGroup.parse(`${listed["backup-type"]}/${listed["backup-id"]}`), listed["backup-time"])
   )
 
 /** `root.mpxar.didx` and `root.ppxar.didx` are `root.pxar`. */
-const archivesOf = (archives: ReadonlyArray<string>, { files }: ListedSnapshot): ReadonlyArray<string> => {
+export const archivesOf = (archives: ReadonlyArray<string>, { files }: ListedSnapshot): ReadonlyArray<string> => {
   const present = new Set(files.map(({ filename }) => filename.replace(/\.(?:[fd]idx|blob)$/, "")))
   const isPresent = (name: string) =>
     present.has(name) || present.has(name.replace(/\.pxar$/, ".mpxar")) || present.has(`${name}.blob`)
   return archives.filter(isPresent)
 }
 
-const compareListing = (
+export const compareListing = (
   listed: ReadonlyArray<ListedSnapshot>,
   folders: ReadonlyArray<StoreFolder.SnapshotFolder>
 ): Problems => {

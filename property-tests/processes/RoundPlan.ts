@@ -15,6 +15,8 @@ export interface PlanInput {
   readonly keyFile: string
   /** Where the restore number so and so puts what it restores. */
   readonly restoreTarget: (number: number) => string
+  /** How often which is done. Default: what a store in a folder knows. */
+  readonly lots?: ReadonlyArray<ActorKind>
 }
 
 type Command = Pick<Actor, "kind" | "parameters" | "subject">
@@ -27,7 +29,7 @@ const killEndMillis = (kind: ActorKind): number => (kind === "gc" ? 2600 : 1100)
 const killProbability = 0.45
 
 /** How often which. */
-const lots: ReadonlyArray<ActorKind> = [
+export const defaultLots: ReadonlyArray<ActorKind> = [
   ...Array.from({ length: 8 }, () => "backup" as const),
   ...Array.from({ length: 4 }, () => "gc" as const),
   "prune",
@@ -58,6 +60,8 @@ const verify = (keyFile: string): Command => ({
   parameters: ["verify", "--keyfile", keyFile],
   subject: undefined
 })
+
+const refresh: Command = { kind: "refresh", parameters: ["s3-refresh"], subject: undefined }
 
 const prune: Command = { kind: "prune", parameters: ["prune", "--keep-last", "2"], subject: undefined }
 
@@ -107,11 +111,13 @@ const commandOf = (kind: ActorKind, input: PlanInput, number: number): Command =
       return verify(input.keyFile)
     case "restore":
       return restore(input, number)
+    case "refresh":
+      return refresh
   }
 }
 
 export const plan = (input: PlanInput): ReadonlyArray<Actor> => {
-  const { random } = input
+  const { lots = defaultLots, random } = input
   const count = random.between(3, 6)
   return Array.from({ length: count }, (_, number): Actor => {
     const drawn = random.pick(lots) ?? "backup"

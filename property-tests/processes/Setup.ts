@@ -18,7 +18,7 @@ export interface Setup {
 const root = path.resolve(import.meta.dirname, "../..")
 
 /** In a process of its own: what the bundler uses is given back when it is done. */
-const bundleInto = (folder: string): string => {
+export const bundleInto = (folder: string): string => {
   const target = path.join(folder, "dist/program")
   fs.mkdirSync(target, { recursive: true })
   fs.copyFileSync(path.join(root, "package.json"), path.join(folder, "package.json"))

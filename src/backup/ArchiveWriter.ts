@@ -148,19 +148,21 @@ const cutterOf = (cutting: Cutting): Cutter => {
 
 /** Stores one chunk and counts what became of it. */
 const storeChunk =
-  (session: BackupSession, hasMargins: boolean) => (digestBytes: Uint8Array, data: Uint8Array) => {
+  (session: BackupSession, hasMargins: boolean) =>
+  (digestBytes: Uint8Array, data: Uint8Array, letGo: Effect.Effect<void> = Effect.void) => {
     const { compress, crypt, datastore, statistics } = session
+    const sizeBytes = data.length
     return datastore.chunks
-      .insert({ digest: Digest.fromBytes(digestBytes), data, compress, crypt, hasMargins })
+      .insert({ digest: Digest.fromBytes(digestBytes), data, compress, crypt, hasMargins, letGo })
       .pipe(
         Effect.map(({ duplicate, encodedSizeBytes }) => {
           statistics.encodedBytes += encodedSizeBytes
           if (duplicate) {
             statistics.duplicateChunks += 1
-            statistics.duplicateBytes += data.length
+            statistics.duplicateBytes += sizeBytes
           } else {
             statistics.newChunks += 1
-            statistics.newBytes += data.length
+            statistics.newBytes += sizeBytes
             statistics.storedBytes += encodedSizeBytes
           }
         })

@@ -4,7 +4,8 @@
  *
  * Bytes are read straight into a slot of shared memory and scanned there while they are hot in the cache. Worker
  * threads hash a finished chunk in its slot, and compress and write it from there. The number of slots bounds
- * memory and how far reading runs ahead.
+ * memory and how far reading runs ahead; a store that takes longer than encoding does may let go of a slot early, and
+ * bounds what it keeps instead.
  *
  * Invariants: chunks are announced in the order of the archive, whichever is hashed first; a slot is not touched
  * between handing it over and its release; `end` returns only when everything handed over is stored; the first
@@ -32,8 +33,11 @@ export interface IngestOptions<E> {
   readonly digest: (data: Uint8Array) => Effect.Effect<Uint8Array>
   /** Every chunk in order, before it is stored. True when it is known and need not be stored. */
   readonly announce: (digest: Uint8Array, sizeBytes: number) => boolean
-  /** Stores a chunk; `data` stays as it is until this ends, and the margins around it are free to be used. */
-  readonly store: (digest: Uint8Array, data: Uint8Array) => Effect.Effect<void, E>
+  /**
+   * Stores a chunk; `data` stays as it is until this ends or has run `letGo`, and the margins around it are free to be
+   * used.
+   */
+  readonly store: (digest: Uint8Array, data: Uint8Array, letGo: Effect.Effect<void>) => Effect.Effect<void, E>
 }
 
 export interface Ingest<E> {
@@ -95,12 +99,12 @@ export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, nev
       }
     }
 
-    const process = (cut: Cut, data: Uint8Array): Effect.Effect<void, E> =>
+    const process = (cut: Cut, data: Uint8Array, letGo: Effect.Effect<void>): Effect.Effect<void, E> =>
       Effect.gen(function* () {
         const found = yield* digest(data)
         cut.digest = found
         announceReady()
-        if (!(yield* Deferred.await(cut.known))) yield* store(found, data)
+        if (!(yield* Deferred.await(cut.known))) yield* store(found, data, letGo)
         unstored -= 1
       })
 
@@ -122,7 +126,8 @@ export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, nev
         const cut: Cut = { lengthBytes, digest: undefined, known: Deferred.makeUnsafe() }
         cuts.push(cut)
         unstored += 1
-        const task = Effect.ensuring(process(cut, pool.view(slot, lengthBytes)), pool.release(slot))
+        const letGo = releaseOnce(pool, slot)
+        const task = Effect.ensuring(process(cut, pool.view(slot, lengthBytes), letGo), letGo)
         const rest = aside(slot.offset + lengthBytes, slot.offset + current.filled)
         yield* FiberSet.run(storing, task)
         current.slot = yield* orFirstFailure(pool.acquire)
@@ -172,6 +177,16 @@ export const make = <E>(options: IngestOptions<E>): Effect.Effect<Ingest<E>, nev
       })
     }
   })
+
+/** However often it is run. */
+const releaseOnce = (pool: SlotPool.SlotPool, slot: SlotPool.Slot): Effect.Effect<void> => {
+  let isHeld = true
+  return Effect.suspend(() => {
+    if (!isHeld) return Effect.void
+    isHeld = false
+    return pool.release(slot)
+  })
+}
 
 const lostChunk = new Error("a chunk got lost on its way into the store")
 

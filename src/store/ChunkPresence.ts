@@ -1,8 +1,8 @@
 /**
  * ChunkPresence: whether the chunks of many digests are there, without reading any: a regular file that is not empty
  * under the chunk's name. A chunk that was condemned has another name and is not there. In the cache folder of a
- * bucket's datastore an empty file is a chunk as well: it marks an object that exists; and what the folder does not know
- * may exist (see `bucket/BucketPresence`).
+ * bucket's datastore an empty file is a chunk as well: it marks an object that exists; and what the folder does not
+ * know may exist (see `bucket/BucketPresence`).
  *
  * One look at a name that the system has in its cache takes some microseconds, and handing it to another thread and
  * back ten times as much. So names are looked at in the order of the folders they lie in, some dozens in one go. When

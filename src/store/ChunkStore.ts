@@ -33,6 +33,8 @@ export interface NewChunk {
   readonly crypt: CryptConfig | undefined
   /** The memory around `data` is free to be used meanwhile; see `SlotPool`. */
   readonly hasMargins?: boolean
+  /** Run by a store that needs `data` no more long before the chunk is stored: its memory may be used again. */
+  readonly letGo?: Effect.Effect<void>
 }
 
 export interface Inserted {
@@ -58,7 +60,7 @@ export class ChunkStore extends Context.Service<
   {
     /** The digest under which content is stored; `data` stays unchanged until this ends. */
     readonly digest: (data: Uint8Array, crypt: CryptConfig | undefined) => Effect.Effect<Uint8Array>
-    /** Stores a chunk, or finds it there. The caller keeps `data` unchanged until this ends. */
+    /** Stores a chunk, or finds it there. The caller keeps `data` unchanged until this ends or lets go. */
     readonly insert: (chunk: NewChunk) => Effect.Effect<Inserted, StorageError | StoreError>
     /** Stores an encoded blob that came from elsewhere. The caller has proven it. */
     readonly insertEncoded: (

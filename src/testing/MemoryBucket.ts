@@ -69,6 +69,16 @@ export class MemoryBucket {
     this.#objects.delete(key)
   }
 
+  /** Lets so much time go by for everything that is there: objects become older, and stay what they are. */
+  age(millis: number): void {
+    for (const [key, object] of this.#objects) {
+      this.#objects.set(key, { ...object, lastModifiedMillis: object.lastModifiedMillis - millis })
+    }
+    for (const [key, { atMillis, before }] of this.#changes) {
+      this.#changes.set(key, { before, atMillis: atMillis - millis })
+    }
+  }
+
   /**
    * The entries of a listing, in order. `isStale` is asked for each key that has changed since `sinceMillis`: when it
    * says so, the listing shows what was there before.

@@ -21,7 +21,7 @@ interface Options {
   readonly slotCount?: number
   readonly digest?: (data: Uint8Array) => Effect.Effect<Uint8Array>
   readonly isKnown?: (digest: string) => boolean
-  readonly store?: (digest: string) => Effect.Effect<void, string>
+  readonly store?: (digest: string, letGo: Effect.Effect<void>) => Effect.Effect<void, string>
 }
 
 const digestNow = (data: Uint8Array) => Effect.sync(() => hash("sha256", data, "buffer"))
@@ -42,11 +42,14 @@ const makeIngest = (options: Options = {}) =>
         announced.push({ digest: hex(digest), sizeBytes })
         return isKnown(hex(digest))
       },
-      store: (digest, data) =>
-        Effect.andThen(
-          store(hex(digest)),
-          Effect.sync(() => void stored.set(hex(digest), Buffer.from(data)))
-        )
+      store: (digest, data, letGo) =>
+        Effect.suspend(() => {
+          const content = Buffer.from(data)
+          return Effect.andThen(
+            store(hex(digest), letGo),
+            Effect.sync(() => void stored.set(hex(digest), content))
+          )
+        })
     })
     return { announced, ingest, stored }
   })
@@ -72,6 +75,33 @@ describe("Ingest", () => {
         assert.strictEqual(hash("sha256", made.stored.get(digest)!), digest)
       }
     })
+  )
+
+  it.effect(
+    "a store that lets go of chunks early has more under way than there are slots, and all is stored",
+    () =>
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        let underWay = 0
+        const far = (_: string, letGo: Effect.Effect<void>) =>
+          Effect.gen(function* () {
+            underWay += 1
+            yield* letGo
+            yield* letGo
+            yield* Deferred.await(gate)
+          })
+        const made = yield* makeIngest({ store: far, slotCount: 2 })
+        yield* made.ingest.write(large)
+        assert.isAbove(underWay, 20)
+        const ending = yield* Effect.forkChild(made.ingest.end)
+        for (let turn = 0; turn < 100; turn++) yield* Effect.yieldNow
+        assert.isUndefined(ending.pollUnsafe())
+        assert.strictEqual(made.stored.size, 0)
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(ending)
+        assert.strictEqual(Buffer.compare(contentOf(made), large), 0)
+        for (const [digest, content] of made.stored) assert.strictEqual(hash("sha256", content), digest)
+      })
   )
 
   it.effect("cuts the same however the input comes", () =>

@@ -95,7 +95,10 @@ const pace = (lengthBytes: number, faults: ReadonlyArray<Fault>): Promise<void> 
 
 const write = async (outgoing: http.ServerResponse, piece: Uint8Array): Promise<void> => {
   if (piece.length > 0 && !outgoing.write(piece) && !outgoing.destroyed) {
-    await Promise.race([once(outgoing, "drain"), once(outgoing, "close")])
+    const settled = new AbortController()
+    const { signal } = settled
+    await Promise.race([once(outgoing, "drain", { signal }), once(outgoing, "close", { signal })])
+    settled.abort()
   }
 }
 

@@ -13,7 +13,7 @@ import { stage, together } from "../harness/stage.ts"
 import { digestOfText, prepare, timeBefore } from "../harness/World.ts"
 
 /** Empties a file that is there and writes into it, instead of replacing it. */
-const inPlace: Mutation = {
+export const inPlace: Mutation = {
   files: (files, { disk, point }) => {
     const rewrite = (target: string, content: Uint8Array) =>
       Effect.gen(function* () {

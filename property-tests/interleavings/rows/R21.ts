@@ -103,7 +103,7 @@ const oppositeOrder: Case = {
 }
 
 /** The product's guards behind one lock for the whole store. */
-const oneForAll: Mutation = {
+export const oneForAll: Mutation = {
   around: (work) =>
     Effect.provideService(work, DigestGuards.Maker, (layout) =>
       Effect.map(DigestGuards.make(layout), ({ guard, guardFree }) => {

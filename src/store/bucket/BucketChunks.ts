@@ -7,6 +7,7 @@
  * digest's: while one chunk is on its way, the others go on.
  */
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import * as path from "node:path"
 import type * as Scope from "effect/Scope"
 import type { Digest } from "../../model/Digest.ts"
@@ -43,6 +44,10 @@ export interface BucketChunksOptions {
 
 /** A request takes some ten milliseconds, however many are under way. */
 const requestsInFlight = 12
+
+/** What encoded chunks may take that wait for the server. */
+const uploadBytes = 64 * 1024 * 1024
+const uploadShareBytes = Math.floor(uploadBytes / requestsInFlight)
 
 export const make = (
   layout: StoreLayout,
@@ -87,12 +92,17 @@ export const make = (
         return { duplicate, encodedSizeBytes }
       })
 
-    const insert = ({ compress, crypt, data, digest }: NewChunk) =>
+    /** So many at a time, and so many bytes. The content is let go of only when its blob may take its place. */
+    const uploading = yield* Semaphore.make(uploadBytes)
+    const inTurn = (blob: Uint8Array) =>
+      uploading.withPermits(Math.min(uploadBytes, Math.max(uploadShareBytes, blob.length)))
+
+    const insert = ({ compress, crypt, data, digest, letGo = Effect.void }: NewChunk) =>
       Effect.gen(function* () {
         const found = yield* guards.guard(digest)(local.reuse(digest))
         if (found !== undefined) return found
         const { blob, kind } = yield* codec.encode({ data, compress, crypt })
-        return yield* settle({ digest, blob, kind, crypt })
+        return yield* inTurn(blob)(Effect.andThen(letGo, settle({ digest, blob, kind, crypt })))
       })
 
     const insertEncoded = (digest: Digest, blob: Uint8Array) =>

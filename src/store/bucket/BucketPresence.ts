@@ -1,7 +1,7 @@
 /**
- * BucketPresence: ChunkPresence of a datastore in a bucket. What the cache folder says is believed; what it says nothing
- * of, the server is asked: another host may have stored the chunk, or a power loss may have taken the marker. That the
- * folder knows nothing of a chunk never means that it is missing.
+ * BucketPresence: ChunkPresence of a datastore in a bucket. What the cache folder says is believed; where it says
+ * nothing, the server is asked: another host may have stored the chunk, or a power loss may have taken the marker. That
+ * the folder knows nothing of a chunk never means that it is missing.
  *
  * A few are asked for one by one, each under its digest's guard, and what exists gets its marker there, so that nobody
  * asks again. When they are many, one listing takes fewer requests; what it shows is present and gets no marker, for

@@ -55,6 +55,27 @@ describe("BucketChunks.insert", () => {
     })
   )
 
+  it.live("lets go of the content when only the server is waited for; twelve are on their way at most", () =>
+    Effect.gen(function* () {
+      const all = Array.from({ length: 14 }, (_, number) => chunkOf(softData(number + 1)))
+      const bucket = new MemoryBucket()
+      const host = yield* openHost(bucket, {}, all)
+      const putting = yield* gate(["putIfAbsent"])
+      host.server.answer = putting.answer
+      let lettingGo = 0
+      const letGo = Effect.sync(() => void (lettingGo += 1))
+      const insert = (chunk: SampleChunk) => host.chunks.insert({ ...chunk, letGo })
+      const inserting = yield* Effect.forkChild(Effect.forEach(all, insert, { concurrency: "unbounded" }))
+      yield* Effect.sleep(200)
+      assert.strictEqual(host.takeRequests().length, 12)
+      assert.strictEqual(lettingGo, 12)
+      yield* putting.open
+      yield* Fiber.join(inserting)
+      assert.strictEqual(lettingGo, 14)
+      for (const chunk of all) assertBytes(objectOf(bucket, chunk), blobOf(chunk))
+    }).pipe(Effect.scoped)
+  )
+
   scene("what is there locally, content or marker, is a duplicate: touched, and no request", (host) =>
     Effect.gen(function* () {
       yield* host.chunks.insert(sample)

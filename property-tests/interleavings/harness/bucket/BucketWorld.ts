@@ -23,7 +23,7 @@ import * as StoreLocks from "../../../../src/store/StoreLocks.ts"
 import {
   type Crash,
   inProcess,
-  MemoryBucket,
+  type MemoryBucket,
   type MemoryDisk,
   MemoryLockTable,
   MemoryObjectStore,
@@ -63,6 +63,8 @@ export interface BucketWorldOptions {
   readonly requests?: Requests
   readonly server?: MemoryObjectStore.ServerTraits
   readonly faults?: ServerFaults
+  /** A server with ways of its own, made anew for each connection. */
+  readonly connection?: (objects: ObjectStore["Service"]) => ObjectStore["Service"]
   /** Whether what fails in passing is tried again, as in a real connection. Default false. */
   readonly retries?: boolean
 }
@@ -71,6 +73,10 @@ export interface ProcessOptions {
   /** Default `here`. */
   readonly host?: string
   readonly cache?: "use" | "bypass"
+  /** Default: room for everything. */
+  readonly maxCacheBytes?: number
+  /** How many files may be open at once. */
+  readonly openFilesMax?: number
 }
 
 export const title = `s3:memory/bucket/${storeName}`
@@ -171,9 +177,10 @@ export class BucketWorld {
   readonly foreign =
     (name: string) =>
     <E>(work: (objects: ObjectStore["Service"]) => Effect.Effect<unknown, E, Simulation>) =>
-      Effect.flatMap(Simulation, (simulation) =>
-        work(this.connect(simulation, guarded, this.disk()))
-      ).pipe(Effect.asVoid, inProcess(name))
+      Effect.flatMap(Simulation, (simulation) => work(this.connect(simulation, guarded, this.disk()))).pipe(
+        Effect.asVoid,
+        inProcess(name)
+      )
 
   #host(name: string): HostState {
     const host = this.#hosts.get(name)
@@ -183,7 +190,13 @@ export class BucketWorld {
 
   /** A connection of its own; what the mutation makes of it asks the server like anybody else. */
   connect(simulation: Simulation["Service"], mutation: Mutation, disk: MemoryDisk): ObjectStore["Service"] {
-    const { faults, requests = isShared, retries = false, server } = this.#options
+    const {
+      connection = (objects) => objects,
+      faults,
+      requests = isShared,
+      retries = false,
+      server
+    } = this.#options
     const isHit = faults?.on ?? isChunkKey
     const objects = MemoryObjectStore.make(this.bucket, {
       ...server,
@@ -210,7 +223,7 @@ export class BucketWorld {
       disk,
       point: (label) => Effect.map(simulation.point(label), () => this.changed())
     }
-    const changed = change(explored, machine)
+    const changed = change(connection(explored), machine)
     return retries ? Effect.runSync(retrying(changed)) : changed
   }
 
@@ -223,6 +236,7 @@ export class BucketWorld {
       disk,
       locks,
       process,
+      ...(options.openFilesMax === undefined ? {} : { openFilesMax: options.openFilesMax }),
       point: (label, step) => (points(label, step) ? park(label) : Effect.void)
     })
     const changeFiles = mutation.files ?? ((files) => files)
@@ -230,15 +244,24 @@ export class BucketWorld {
       Files,
       Effect.map(Files, (service) => changeFiles(service, { disk, point: park }))
     )
-    const host = { nodeName: name, bootId: `boot ${disk.powerLosses}`, pid: 1, processStart: 1, userName: process }
-    const names = Layer.merge(Layer.succeed(Entropy, entropyOf(name, process, disk)), Layer.succeed(Host, host))
+    const host = {
+      nodeName: name,
+      bootId: `boot ${disk.powerLosses}`,
+      pid: 1,
+      processStart: 1,
+      userName: process
+    }
+    const names = Layer.merge(
+      Layer.succeed(Entropy, entropyOf(name, process, disk)),
+      Layer.succeed(Host, host)
+    )
     const bucket = StoreBucket.make({
       objects: this.connect(simulation, mutation, disk),
       name: storeName,
       title
     })
-    const { cache = "use" } = options
-    const store = Layer.fresh(Datastore.layer({ path: basePath, bucket, cache, maxCacheBytes: 1e9 }))
+    const { cache = "use", maxCacheBytes = 1e9 } = options
+    const store = Layer.fresh(Datastore.layer({ path: basePath, bucket, cache, maxCacheBytes }))
     const machine = Layer.merge(files, names).pipe(Layer.provideMerge(platform))
     const wrap = mutation.around ?? ((work) => work)
     const change = mutation.datastore ?? ((opened) => opened)

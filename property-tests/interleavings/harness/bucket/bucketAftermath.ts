@@ -48,7 +48,12 @@ const pruneUnfinished = Effect.flatMap(
 )
 
 /** Runs something by itself, after the restart; undefined when it went well. */
-const failureOf = (what: string, world: BucketWorld, work: StoreEffect, atMillis: number): string | undefined => {
+const failureOf = (
+  what: string,
+  world: BucketWorld,
+  work: StoreEffect,
+  atMillis: number
+): string | undefined => {
   const { outcome } = run({ program: world.process("next")(work) }, {}, { startMillis: atMillis })
   if (outcome._tag !== "Done") return `I6: ${what} ends with ${outcome._tag}`
   return Exit.isFailure(outcome.exit) ? `I6: ${what} fails: ${Cause.pretty(outcome.exit.cause)}` : undefined

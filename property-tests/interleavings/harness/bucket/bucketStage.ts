@@ -45,7 +45,8 @@ export const judgeSettled = (
   const wrong = complaint(after, expectations) ?? leftovers(after)
   if (wrong !== undefined) return wrong
   const { here } = start.disks
-  const left = here === undefined ? undefined : namesInFolder(here).find((name) => /\.tmp_|\.using$/.test(name))
+  const left =
+    here === undefined ? undefined : namesInFolder(here).find((name) => /\.tmp_|\.using$/.test(name))
   return left === undefined ? undefined : `I5: ${left} was not collected`
 }
 

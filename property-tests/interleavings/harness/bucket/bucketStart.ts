@@ -83,8 +83,7 @@ export const prepareBucket = ({
   const start = { bucket, disks }
   for (const [host, work] of Object.entries(setUp)) {
     const exit = runAlone(start, Effect.scoped(work as never), { host, startMillis: preparedSeconds * 1000 })
-    if (Exit.isFailure(exit))
-      throw new Error(`the store could not be prepared: ${Cause.pretty(exit.cause)}`)
+    if (Exit.isFailure(exit)) throw new Error(`the store could not be prepared: ${Cause.pretty(exit.cause)}`)
   }
   for (const disk of Object.values(disks)) disk.syncAll()
   damage?.(start)

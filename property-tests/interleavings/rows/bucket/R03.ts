@@ -45,8 +45,9 @@ const guardsOfRequests: Mutation = {
             Effect.gen(function* () {
               const answered = yield* Deferred.make<void>()
               const told = Effect.ensuring(effect, Deferred.succeed(answered, undefined))
-              const guarded = Effect.tap(Effect.forkChild(Effect.provideService(told, Answered, answered)), () =>
-                Deferred.await(answered)
+              const guarded = Effect.tap(
+                Effect.forkChild(Effect.provideService(told, Answered, answered)),
+                () => Deferred.await(answered)
               )
               return yield* Fiber.join(yield* guard(digest)(guarded))
             })
@@ -74,7 +75,7 @@ const uploadAgainstSweep: Case = {
       )
   }),
   preemptions: { daily: 1, full: 3 },
-  dailySeededRuns: 100,
+  dailySeededRuns: 60,
   mutants: [
     {
       guard: "guards that span upload and marker",

@@ -41,7 +41,12 @@ const withOldObject = prepareBucket({
 
 const empty = prepareBucket({ contents, setUp: {} })
 
-const noCache = (name: string, start: typeof empty, stored: string, mutants: ReadonlyArray<Mutant>): Case => ({
+const noCache = (
+  name: string,
+  start: typeof empty,
+  stored: string,
+  mutants: ReadonlyArray<Mutant>
+): Case => ({
   name,
   isOpaque: true,
   make: bucketStage({
@@ -55,7 +60,7 @@ const noCache = (name: string, start: typeof empty, stored: string, mutants: Rea
       )
   }),
   preemptions: { daily: 1, full: 3 },
-  dailySeededRuns: 60,
+  dailySeededRuns: 30,
   mutants
 })
 

@@ -66,7 +66,7 @@ const twice = (name: string, second: string, mutants: ReadonlyArray<Mutant>): Ca
       )
   }),
   preemptions: { daily: 1, full: 3 },
-  dailySeededRuns: 60,
+  dailySeededRuns: 30,
   mutants
 })
 

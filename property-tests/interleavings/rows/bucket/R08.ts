@@ -52,10 +52,11 @@ const expected: Case = {
         ),
         world.process("gc")(collect())
       ),
-    check: (world) => (world.view.chunks.get(digestOfText("lost")) === "good" ? undefined : "it was not stored")
+    check: (world) =>
+      world.view.chunks.get(digestOfText("lost")) === "good" ? undefined : "it was not stored"
   }),
   preemptions: { daily: 1, full: 3 },
-  dailySeededRuns: 60,
+  dailySeededRuns: 30,
   mutants: [
     {
       guard: "making markers of what is known alone",
@@ -86,11 +87,10 @@ const fetched: Case = {
   isOpaque: true,
   make: bucketStage({
     start: withUnknownObject,
-    program: (world) =>
-      together(world.process("reader")(readChunk), world.process("gc")(collect()))
+    program: (world) => together(world.process("reader")(readChunk), world.process("gc")(collect()))
   }),
   preemptions: { daily: 2, full: 4 },
-  dailySeededRuns: 60,
+  dailySeededRuns: 30,
   mutants: [
     {
       guard: "the guard from before a chunk is fetched until it is in the folder",

@@ -51,7 +51,8 @@ const collected = (world: BucketWorld) =>
     Effect.sync(() => {
       const left = loose.filter((content) => world.view.chunks.has(digestOfText(content)))
       if (world.disk().list(folderOf("stale"), 0).length > 0) world.fault = "a marker that is not true stays"
-      if (left.length > errors.length) world.fault = `${left.length} chunks stayed, and ${errors.length} are told`
+      if (left.length > errors.length)
+        world.fault = `${left.length} chunks stayed, and ${errors.length} are told`
       if (left.length > 1) world.fault = `one key fails, and ${left.length} chunks stay`
     })
   )

@@ -1,11 +1,11 @@
 /**
- * R11 and R19: a chunk that was set aside (`<digest>.0.bad`) is not that chunk, in keys and in paths. A sweep that drops
- * the suffix on the way removes the good object in place of the bad one.
+ * R11 and R19: a chunk that was set aside (`<digest>.0.bad`) is not that chunk, for nobody who reads or
+ * writes its key. A sweep that drops the suffix on the way removes the good object in place of the bad one. (In the folder
+ * the same mistake costs a name and no chunk: what the folder does not know, the server is asked for.)
  */
-import * as Effect from "effect/Effect"
 import * as ObjectKey from "../../../../src/objectstore/ObjectKey.ts"
 import * as BackupGroup from "../../../../src/model/BackupGroup.ts"
-import { backUp, collect, condemn } from "../../harness/actors.ts"
+import { backUp, collect } from "../../harness/actors.ts"
 import { bucketStage } from "../../harness/bucket/bucketStage.ts"
 import { keyOfChunk, prepareBucket } from "../../harness/bucket/bucketStart.ts"
 import type { Mutation } from "../../harness/Mutation.ts"
@@ -34,15 +34,6 @@ const keysWithoutSuffix: Mutation = {
   processes: ["gc"]
 }
 
-/** Their paths lose it in the folder: the good name goes, while its object stays. */
-const pathsWithoutSuffix: Mutation = {
-  files: (files) => ({
-    ...files,
-    unlink: (path) => (path.includes("/.chunks/") ? files.unlink(withoutSuffix(path)) : files.unlink(path))
-  }),
-  processes: ["gc"]
-}
-
 const beside: Case = {
   name: "a bad chunk lies beside the good one while garbage is collected",
   isOpaque: true,
@@ -57,7 +48,7 @@ const beside: Case = {
             group: BackupGroup.make("host", "b")
           })
         ),
-        world.process("gc")(Effect.andThen(collect(), condemn("base")))
+        world.process("gc")(collect())
       )
   }),
   preemptions: { daily: 1, full: 2 },
@@ -66,12 +57,6 @@ const beside: Case = {
     {
       guard: "keys that are read and written as a whole",
       mutation: keysWithoutSuffix,
-      by: { strategy: "exhaustive", preemptions: 1 },
-      maxRuns: 1000
-    },
-    {
-      guard: "paths that are read and written as a whole",
-      mutation: pathsWithoutSuffix,
       by: { strategy: "exhaustive", preemptions: 1 },
       maxRuns: 1000
     }

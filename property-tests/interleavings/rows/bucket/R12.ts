@@ -13,6 +13,7 @@ import type { BucketWorld } from "../../harness/bucket/BucketWorld.ts"
 import type { Mutation } from "../../harness/Mutation.ts"
 import type { Case, Row } from "../../harness/Row.ts"
 import { pathOfChunk, timeBefore } from "../../harness/World.ts"
+import { knowingTheFolderAlone } from "./R29Mutations.ts"
 
 const contents = ["one", "two"]
 
@@ -48,11 +49,26 @@ const troubleAsAbsence: Mutation = {
   )
 }
 
+/** The same for those who only look. */
+const silenceAsAbsence: Mutation = {
+  objects: (objects) => ({
+    ...objects,
+    head: (key) =>
+      Effect.mapError(objects.head(key), (error) =>
+        error.reason === "NotFound"
+          ? error
+          : new ObjectStoreError({ operation: "head", key, reason: "NotFound", httpStatus: 404 })
+      )
+  })
+}
+
 const wrongWord = (world: BucketWorld): string | undefined => {
   const { bad, snapshots } = world.view
   if (bad.size > 0) return "a good chunk was condemned"
   if (snapshots.some(({ isReported }) => isReported)) return "a good snapshot was reported"
-  return namesInFolder(world.disk()).some((name) => name.endsWith(".bad")) ? "a good copy was set aside" : undefined
+  return namesInFolder(world.disk()).some((name) => name.endsWith(".bad"))
+    ? "a good copy was set aside"
+    : undefined
 }
 
 const troubled: Case = {
@@ -82,4 +98,48 @@ const troubled: Case = {
   ]
 }
 
-export const R12: Row = { id: "R12", title: "only content condemns", cases: [troubled] }
+/** A snapshot that another host has made, or whose markers a power loss has taken. */
+const withoutMarkers = prepareBucket({
+  contents: [...contents, "new"],
+  setUp: { here: backUp(undefined, { time: timeBefore(0), contents }) },
+  damage: ({ disks }) => contents.forEach((content) => disks["here"]?.unlink(pathOfChunk(content), 0))
+})
+
+const unreached = <A, E extends { readonly _tag: string }, R>(work: Effect.Effect<A, E, R>) =>
+  Effect.catchIf(
+    work,
+    ({ _tag }) => _tag === "ObjectStoreError",
+    () => Effect.void
+  )
+
+const unknownHere: Case = {
+  name: "a backup builds on a snapshot whose chunks the folder does not know, and a request fails",
+  isOpaque: true,
+  make: bucketStage({
+    start: withoutMarkers,
+    faults: { kinds: ["lost request", "unavailable"], max: 1 },
+    program: (world) =>
+      world.process("backup")(
+        unreached(backUp(world, { time: timeBefore(1), contents: [...contents, "new"] }))
+      ),
+    invariant: wrongWord
+  }),
+  preemptions: { daily: 1, full: 2 },
+  dailySeededRuns: 40,
+  mutants: [
+    {
+      guard: "asking the server about chunks that the folder does not know",
+      mutation: knowingTheFolderAlone,
+      by: { strategy: "exhaustive", preemptions: 0 },
+      maxRuns: 100
+    },
+    {
+      guard: "telling silence from a 404",
+      mutation: silenceAsAbsence,
+      by: { strategy: "exhaustive", preemptions: 1 },
+      maxRuns: 1000
+    }
+  ]
+}
+
+export const R12: Row = { id: "R12", title: "only content condemns", cases: [troubled, unknownHere] }

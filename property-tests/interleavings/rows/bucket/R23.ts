@@ -62,9 +62,7 @@ const removal = (
     program: (world) =>
       together(
         world.process("remover")(remove(world)),
-        world.process("backup")(
-          backUp(world, { time: startMillis / 1000, contents: ["new"], group: alike })
-        )
+        world.process("backup")(backUp(world, { time: startMillis / 1000, contents: ["new"], group: alike }))
       )
   }),
   preemptions: { daily: 1, full: 3 },
@@ -88,10 +86,8 @@ export const R23: Row = {
       (world) => forget(world, snapshotAt(timeBefore(0))),
       [gone("prefixes that end in a slash (groups)", byBareNames(/\/host\/a\/owner$/))]
     ),
-    removal(
-      "host/a moves into a namespace, and host/ab is there",
-      () => move(Namespace.root, aa),
-      [gone("prefixes that end in a slash (moving)", byBareNames(/\/host\/a\/owner$/))]
-    )
+    removal("host/a moves into a namespace, and host/ab is there", () => move(Namespace.root, aa), [
+      gone("prefixes that end in a slash (moving)", byBareNames(/\/host\/a\/owner$/))
+    ])
   ]
 }

@@ -54,15 +54,14 @@ const unanswered = (name: string, start: typeof empty, mutants: ReadonlyArray<Mu
       max: 2,
       on: (key) => key.includes("/.chunks/") || key.endsWith("/owner") || key.endsWith(".blob")
     },
-    program: (world) =>
-      world.process("backup")(backUp(world, { time: timeBefore(1), contents: ["new"] })),
+    program: (world) => world.process("backup")(backUp(world, { time: timeBefore(1), contents: ["new"] })),
     check: (world) =>
       world.acknowledged.length === 1 && world.view.chunks.get(digestOfText("new")) === "good"
         ? undefined
         : "the backup has not finished, although every request could be made again"
   }),
   preemptions: { daily: 1, full: 2 },
-  dailySeededRuns: 60,
+  dailySeededRuns: 30,
   mutants
 })
 

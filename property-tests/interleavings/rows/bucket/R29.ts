@@ -121,7 +121,9 @@ export const R29: Row = {
         replacesGeneration: false
       })
     }),
-    dying("condemning a chunk", condemn, "kill", { "taking the name away before the object": namesGoLast }),
+    dying("condemning a chunk", condemn, "kill", {
+      "taking the name away before the object, and telling the markers": namesGoLast
+    }),
     dying("condemning a chunk", condemn, "crash")
   ]
 }

@@ -32,7 +32,12 @@ export const indexesLast: Mutation = {
             ...page.objects,
             ...late
               .filter(([key]) => key.startsWith(request.prefix))
-              .map(([key, { length }]) => ({ key, sizeBytes: length, lastModifiedSeconds: 0, etag: undefined }))
+              .map(([key, { length }]) => ({
+                key,
+                sizeBytes: length,
+                lastModifiedSeconds: 0,
+                etag: undefined
+              }))
           ]
         }))
     }
@@ -60,23 +65,36 @@ export const manifestsGoLast: Mutation = {
 
 const renames = new WeakMap<MemoryDisk, Array<Effect.Effect<unknown>>>()
 
-/** A corrupt chunk's name in the folder goes when its object is deleted, not before. */
-export const namesGoLast: Mutation = {
-  files: (files, { disk }) => ({
-    ...files,
-    rename: (from, to) =>
-      Effect.suspend(() => {
-        if (!to.endsWith(".bad")) return files.rename(from, to)
-        renames.set(disk, [...(renames.get(disk) ?? []), Effect.ignore(files.rename(from, to))])
-        return Effect.void
-      })
-  }),
-  objects: (objects, { disk }) => ({
+/** Nobody is told that chunks were set aside. */
+export const untoldCondemning: Mutation = {
+  objects: (objects) => ({
     ...objects,
+    put: (key, body) =>
+      key.endsWith("/.granary/condemned") ? Effect.succeed({ etag: "" }) : objects.put(key, body)
+  })
+}
+
+/** A corrupt chunk's name in the folder goes when its object is deleted, not before; and nobody is told. */
+export const namesGoLast: Mutation = {
+  files: (files, { disk }) => {
+    // What a process that died had still to do is not done by the next one.
+    renames.delete(disk)
+    return {
+      ...files,
+      rename: (from, to) =>
+        Effect.suspend(() => {
+          if (!to.endsWith(".bad")) return files.rename(from, to)
+          renames.set(disk, [...(renames.get(disk) ?? []), Effect.ignore(files.rename(from, to))])
+          return Effect.void
+        })
+    }
+  },
+  objects: (objects, machine) => ({
+    ...(untoldCondemning.objects?.(objects, machine) ?? objects),
     deleteMany: (keys) =>
       Effect.tap(objects.deleteMany(keys), () => {
-        const waiting = renames.get(disk) ?? []
-        renames.delete(disk)
+        const waiting = renames.get(machine.disk) ?? []
+        renames.delete(machine.disk)
         return Effect.all(waiting, { discard: true })
       })
   })

@@ -66,7 +66,9 @@ const overwriting: Case = {
     server: { conditionalPut: "ignored" },
     points: () => false,
     requests: (operation, key) =>
-      (operation.startsWith("put") && key.includes("/.chunks/")) || key.includes("/writers") || operation === "deleteMany",
+      (operation.startsWith("put") && key.includes("/.chunks/")) ||
+      key.includes("/writers") ||
+      operation === "deleteMany",
     program: (world) =>
       together(
         world.process("first")(
@@ -79,7 +81,7 @@ const overwriting: Case = {
       )
   }),
   preemptions: { daily: 1, full: 3 },
-  dailySeededRuns: 60,
+  dailySeededRuns: 20,
   mutants: [
     {
       guard: "a mark for each writer",

@@ -1,0 +1,69 @@
+/**
+ * What Granary on S3 is compared with: the SDK by itself, so many puts or gets of the same objects at a time, and
+ * nothing done with what comes. And the clock for both.
+ */
+import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
+import { NodeHttpHandler } from "@smithy/node-http-handler"
+import * as Effect from "effect/Effect"
+import type { Place } from "../test/objectstore/s3/buckets.ts"
+
+/** As many as Granary has under way. */
+export const requestsInFlight = 12
+
+export interface Cost {
+  readonly wallSeconds: number
+  /** Of this process, its threads included; the server's is not in it. */
+  readonly processorSeconds: number
+}
+
+export const timed = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<Cost, E, R> =>
+  Effect.gen(function* () {
+    const before = process.cpuUsage()
+    const startMillis = performance.now()
+    yield* work
+    const wallSeconds = (performance.now() - startMillis) / 1000
+    const { system, user } = process.cpuUsage(before)
+    return { wallSeconds, processorSeconds: (system + user) / 1e6 }
+  })
+
+const makeClient = ({ accessKey, region, secretKey, url }: Place): S3Client =>
+  new S3Client({
+    endpoint: url,
+    region,
+    forcePathStyle: true,
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
+    requestHandler: new NodeHttpHandler({ httpAgent: { maxSockets: requestsInFlight, keepAlive: true } })
+  })
+
+const inParallel = <A>(
+  place: Place,
+  items: ReadonlyArray<A>,
+  run: (client: S3Client, item: A) => Promise<unknown>
+) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => makeClient(place)),
+    (client) =>
+      Effect.forEach(items, (item) => Effect.promise(() => run(client, item)), {
+        concurrency: requestsInFlight,
+        discard: true
+      }),
+    (client) => Effect.sync(() => client.destroy())
+  )
+
+export interface PlainObject {
+  readonly key: string
+  readonly read: () => Promise<Uint8Array>
+}
+
+export const putAll = (place: Place, objects: ReadonlyArray<PlainObject>) =>
+  inParallel(place, objects, async (client, { key, read }) =>
+    client.send(new PutObjectCommand({ Bucket: place.bucket, Key: key, Body: await read() }))
+  )
+
+export const getAll = (place: Place, keys: ReadonlyArray<string>) =>
+  inParallel(place, keys, async (client, key) => {
+    const { Body } = await client.send(new GetObjectCommand({ Bucket: place.bucket, Key: key }))
+    return Body?.transformToByteArray()
+  })

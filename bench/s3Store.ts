@@ -1,0 +1,160 @@
+/**
+ * Datastores for the comparison on S3: in a bucket with a cache folder, read straight from the bucket, and in a local
+ * folder; and the work that is timed in them.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { closeSync, openSync, rmSync, writeSync } from "node:fs"
+import { readFile } from "node:fs/promises"
+import * as path from "node:path"
+import * as Backup from "../src/backup/Backup.ts"
+import * as BucketDatastore from "../src/datastore/BucketDatastore.ts"
+import * as BucketReading from "../src/datastore/BucketReading.ts"
+import * as Datastore from "../src/datastore/Datastore.ts"
+import type { ChunkIndex } from "../src/format/ChunkIndex.ts"
+import * as ArchiveName from "../src/model/ArchiveName.ts"
+import * as AuthId from "../src/model/AuthId.ts"
+import * as BackupGroup from "../src/model/BackupGroup.ts"
+import * as Namespace from "../src/model/Namespace.ts"
+import type * as Snapshot from "../src/model/Snapshot.ts"
+import { stack } from "../src/objectstore/decorators/stack.ts"
+import * as S3ObjectStore from "../src/objectstore/s3/S3ObjectStore.ts"
+import * as NodePlatform from "../src/platform/NodePlatform.ts"
+import * as Restore from "../src/restore/Restore.ts"
+import * as SnapshotReader from "../src/restore/SnapshotReader.ts"
+import * as StoreBucket from "../src/store/bucket/StoreBucket.ts"
+import { chunkPath, layoutOf } from "../src/store/StoreLayout.ts"
+import { type Place, settingsOf } from "../test/objectstore/s3/buckets.ts"
+import { makeNoise } from "./SeededData.ts"
+import { type Cost, type PlainObject, timed } from "./s3Plain.ts"
+
+const MIB = 1024 * 1024
+const chunkBytes = 4 * MIB
+const archive = ArchiveName.fromClient("disk.img")
+
+/** Every chunk is `noiseBytes` that do not compress, and something that takes next to no room. */
+export const writeImage = (file: string, seed: string, chunkCount: number, noiseBytes: number): void => {
+  const noise = makeNoise(seed)
+  const chunk = Buffer.alloc(chunkBytes, "the same words again and again, ")
+  const target = openSync(file, "w")
+  for (let number = 0; number < chunkCount; number++) {
+    noise(chunk.subarray(0, noiseBytes))
+    writeSync(target, chunk)
+  }
+  closeSync(target)
+}
+
+export const openBucket = (place: Place) =>
+  Effect.gen(function* () {
+    const objects = yield* stack(yield* S3ObjectStore.make(settingsOf(place)))
+    return StoreBucket.make({ objects, name: "store", title: `s3:bench/${place.bucket}/store` })
+  })
+
+/** A new store in the bucket, or in the folder alone. */
+export const create = (folder: string, place: Place | undefined) =>
+  Effect.gen(function* () {
+    if (place === undefined) return yield* Datastore.create(folder)
+    yield* BucketDatastore.create({ path: folder, bucket: yield* openBucket(place) })
+  }).pipe(Effect.scoped, Effect.provide(NodePlatform.layer))
+
+/** With the store open. */
+const inside = (folder: string, place: Place | undefined) =>
+  place === undefined
+    ? Datastore.layer({ path: folder })
+    : Layer.unwrap(
+        Effect.map(openBucket(place), (bucket) =>
+          Datastore.layer({ path: folder, bucket, maxCacheBytes: 1e12 })
+        )
+      )
+
+const straight = (place: Place) =>
+  Layer.unwrap(Effect.map(openBucket(place), (bucket) => BucketReading.layer(bucket)))
+
+/** Takes one group for each image, so that no backup has anything to build on. */
+export const backUp = (folder: string, place: Place | undefined, image: string) =>
+  Effect.gen(function* () {
+    let snapshot: Snapshot.Snapshot | undefined
+    const cost = yield* timed(
+      Effect.map(
+        Backup.run({
+          namespace: Namespace.root,
+          group: BackupGroup.make("host", path.basename(image)),
+          owner: AuthId.parse("root@pam"),
+          archives: [{ kind: "image", archive, path: image }]
+        }),
+        (summary) => void (snapshot = summary.snapshot)
+      )
+    )
+    if (snapshot === undefined) throw new Error("the backup made no snapshot")
+    return { cost, snapshot }
+  }).pipe(Effect.provide(Layer.provideMerge(inside(folder, place), NodePlatform.layer)), Effect.scoped)
+
+const restoreTo = (snapshot: Snapshot.Snapshot, target: string) =>
+  Effect.gen(function* () {
+    const reader = yield* SnapshotReader.open({ namespace: Namespace.root, snapshot })
+    yield* Restore.run(reader, { archive: archive.client, target, overwrite: "always" })
+  }).pipe(Effect.scoped)
+
+const intoFile = (snapshot: Snapshot.Snapshot, target: string) =>
+  Effect.tap(timed(restoreTo(snapshot, target)), () => Effect.sync(() => rmSync(target)))
+
+/** From the folder and what its cache has. */
+export const restore = (
+  folder: string,
+  place: Place | undefined,
+  snapshot: Snapshot.Snapshot,
+  target: string
+): Effect.Effect<Cost, unknown> =>
+  intoFile(snapshot, target).pipe(
+    Effect.provide(Layer.provideMerge(inside(folder, place), NodePlatform.layer)),
+    Effect.scoped
+  )
+
+/** Straight from the bucket: every chunk comes from there. */
+export const restoreStraight = (place: Place, snapshot: Snapshot.Snapshot, target: string) =>
+  intoFile(snapshot, target).pipe(
+    Effect.provide(Layer.provideMerge(straight(place), NodePlatform.layer)),
+    Effect.scoped
+  )
+
+const indexOf = (snapshot: Snapshot.Snapshot) =>
+  Effect.gen(function* () {
+    const reader = yield* SnapshotReader.open({ namespace: Namespace.root, snapshot })
+    return yield* reader.index(yield* reader.find(archive.client))
+  })
+
+const chunksOf = (index: ChunkIndex) =>
+  Array.from({ length: index.count }, (_, chunk) => ({
+    digest: index.digest(chunk),
+    sizeBytes: index.end(chunk) - index.start(chunk),
+    crypt: undefined
+  }))
+
+/** Straight from the bucket, each chunk when the one before is there. */
+export const readOneByOne = (place: Place, snapshot: Snapshot.Snapshot) =>
+  Effect.gen(function* () {
+    const { chunks } = yield* Datastore.Datastore
+    return yield* timed(
+      Effect.gen(function* () {
+        for (const wanted of chunksOf(yield* indexOf(snapshot))) yield* chunks.read(wanted)
+      })
+    )
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(Layer.provideMerge(straight(place), NodePlatform.layer)),
+    Effect.scoped
+  )
+
+/** The chunks as objects: what they hold is in the cache folder. */
+export const objectsOf = (folder: string, place: Place, snapshot: Snapshot.Snapshot, prefix: string) =>
+  Effect.map(indexOf(snapshot), (index): ReadonlyArray<PlainObject> => {
+    const layout = layoutOf(folder)
+    return chunksOf(index).map(({ digest }) => ({
+      key: `${prefix}/${digest}`,
+      read: () => readFile(chunkPath(layout, digest))
+    }))
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(Layer.provideMerge(inside(folder, place), NodePlatform.layer)),
+    Effect.scoped
+  )
