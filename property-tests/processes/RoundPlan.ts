@@ -17,6 +17,8 @@ export interface PlanInput {
   readonly restoreTarget: (number: number) => string
   /** How often which is done. Default: what a store in a folder knows. */
   readonly lots?: ReadonlyArray<ActorKind>
+  /** Whether marks of a collection may be access times: not of a store in a bucket. Default true. */
+  readonly canMarkByTimes?: boolean
 }
 
 type Command = Pick<Actor, "kind" | "parameters" | "subject">
@@ -50,8 +52,8 @@ export const backupOf = ({ group, archives, flags }: Source): Command => {
   return { kind: "backup", parameters, subject: group }
 }
 
-const gc = (random: Random): Command => {
-  const mark = random.chance(0.5) ? "set" : "atime"
+const gc = ({ canMarkByTimes = true, random }: PlanInput): Command => {
+  const mark = random.chance(0.5) || !canMarkByTimes ? "set" : "atime"
   return { kind: "gc", parameters: ["gc", "--mark", mark, "--cutoff", "1"], subject: undefined }
 }
 
@@ -102,7 +104,7 @@ const commandOf = (kind: ActorKind, input: PlanInput, number: number): Command =
     case "backup":
       return backup(input)
     case "gc":
-      return gc(input.random)
+      return gc(input)
     case "prune":
       return prune
     case "forget":

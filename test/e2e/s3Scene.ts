@@ -48,8 +48,8 @@ const names = ["large", "a", "b", "c", "d", "e", "f"]
 
 const contentOf = (name: string, version: Version): Buffer => {
   const steady = names.indexOf(name) % 2 === 1
-  const small = noise(`${name} ${steady ? 1 : version}`, 40_000)
-  return name === "large" ? Buffer.concat([noise("large", imageChunkSizeBytes), small]) : small
+  const small = noise(`${name} ${steady ? 1 : version}`, name === "a" ? 300_000 : 40_000)
+  return name === "large" ? Buffer.concat([Buffer.alloc(imageChunkSizeBytes), small]) : small
 }
 
 /** Archives of a version and what they hold. */

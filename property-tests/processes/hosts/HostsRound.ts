@@ -89,7 +89,8 @@ const runActors = async (world: World, random: Random.Random, scratch: string) =
   const { hosts, keyFile, sources } = world.setup
   const { finished } = world.listed
   const restoreTarget = (number: number): string => path.join(scratch, String(number))
-  const actors = RoundPlan.plan({ random, sources, finished, keyFile, restoreTarget, lots })
+  const input = { random, sources, finished, keyFile, restoreTarget, lots, canMarkByTimes: false }
+  const actors = RoundPlan.plan(input)
   const hostOf = assign(world, random)
   return await Promise.all(
     actors.map(async (actor): Promise<Ended> => {
@@ -102,10 +103,8 @@ const runActors = async (world: World, random: Random.Random, scratch: string) =
 const needsRefreshHint = storeError("NeedsRefresh", "", "").hint
 
 /** What the folder does not know yet, or still believes in, fails these; what is in the bucket is looked at later. */
-const isAboutTheGone = ({ actor }: Ended, after: Listed): boolean => {
-  if (actor.kind === "restore") return !after.finished.has(actor.parameters[1] ?? "")
-  return false
-}
+const isAboutTheGone = ({ actor }: Ended, after: Listed): boolean =>
+  actor.kind === "restore" && !after.finished.has(actor.parameters[1] ?? "")
 
 interface Verified {
   readonly snapshot: string

@@ -9,7 +9,7 @@ import { quickTemporaryFolder } from "../../../scripts/runCommand.ts"
 import * as HostsRound from "./HostsRound.ts"
 import * as HostsSetup from "./HostsSetup.ts"
 
-const rounds = 4
+const rounds = 3
 const seed = 5
 
 describe("processes of two hosts on one bucket, some of them killed", () => {

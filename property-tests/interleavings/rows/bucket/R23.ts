@@ -7,6 +7,7 @@ import type { ObjectKey } from "../../../../src/objectstore/ObjectKey.ts"
 import * as ObjectKeys from "../../../../src/objectstore/ObjectKey.ts"
 import * as BackupGroup from "../../../../src/model/BackupGroup.ts"
 import * as Namespace from "../../../../src/model/Namespace.ts"
+import * as Snapshot from "../../../../src/model/Snapshot.ts"
 import { backUp, forget, move, snapshotAt } from "../../harness/actors.ts"
 import { bucketStage } from "../../harness/bucket/bucketStage.ts"
 import { prepareBucket } from "../../harness/bucket/bucketStart.ts"
@@ -18,6 +19,9 @@ import { startMillis, type StoreEffect, timeBefore } from "../../harness/World.t
 
 const alike = BackupGroup.make("host", "ab")
 const aa = Namespace.parse("aa")
+
+/** The snapshot of the other group. */
+const besidePath = Snapshot.format(snapshotAt(timeBefore(1), alike))
 
 const start = prepareBucket({
   contents: ["one", "two", "new"],
@@ -59,6 +63,10 @@ const removal = (
     start,
     requests: (operation, key) => operation !== "list" && key.includes("/.cnt/"),
     points: () => false,
+    invariant: (world) =>
+      world.view.snapshots.some(({ isFinished, path }) => isFinished && path === besidePath)
+        ? undefined
+        : `${besidePath} went too`,
     program: (world) =>
       together(
         world.process("remover")(remove(world)),

@@ -10,7 +10,7 @@ import { bucketAftermath, type BucketTrial } from "../../harness/bucket/bucketAf
 import { keyOfChunk, prepareBucket } from "../../harness/bucket/bucketStart.ts"
 import type { BucketWorld } from "../../harness/bucket/BucketWorld.ts"
 import type { Mutation } from "../../harness/Mutation.ts"
-import type { Case, Mutant, Row } from "../../harness/Row.ts"
+import { type Case, isFull, type Mutant, type Row } from "../../harness/Row.ts"
 import * as worlds from "../../harness/World.ts"
 import { unflushed } from "../R29Mutations.ts"
 import { indexesLast, knowingTheFolderAlone, manifestsGoLast, namesGoLast } from "./R29Mutations.ts"
@@ -100,6 +100,12 @@ const dying = (name: string, trial: BucketTrial, kind: Kind, guards: Guards = {}
   }))
 })
 
+/** A power loss that takes some of what was not flushed: one seed says what; in the full range there are many. */
+const partly = (name: string, trial: BucketTrial): ReadonlyArray<Case> => {
+  const seeds = isFull ? Array.from({ length: 30 }, (_, index) => index + 1) : [27]
+  return seeds.map((seed) => dying(`${name} (loss ${seed})`, { ...trial, loss: { seed } }, "crash"))
+}
+
 export const R29: Row = {
   id: "R29",
   title: "death at any step of work in a bucket",
@@ -110,7 +116,7 @@ export const R29: Row = {
       "flushing the index in the folder": unflushed(".didx")
     }),
     dying("an incremental backup", incremental, "kill"),
-    dying("an incremental backup", { ...incremental, loss: { seed: 27 } }, "crash"),
+    ...partly("an incremental backup", incremental),
     dying("forget", forget, "kill", { "removing the manifest first": manifestsGoLast }),
     dying("forget", forget, "crash"),
     dying("garbage collection", collect, "kill", {
@@ -124,6 +130,8 @@ export const R29: Row = {
     dying("condemning a chunk", condemn, "kill", {
       "taking the name away before the object, and telling the markers": namesGoLast
     }),
-    dying("condemning a chunk", condemn, "crash")
+    ...partly("garbage collection", collect),
+    dying("condemning a chunk", condemn, "crash"),
+    ...partly("condemning a chunk", condemn)
   ]
 }
