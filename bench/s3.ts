@@ -36,12 +36,13 @@ const latencyMillis = 50
 interface Kind {
   readonly title: string
   readonly noiseBytes: number
+  readonly chunkCount: number
 }
 
 /** What bandwidth and processors bound, and what latency bounds. */
 const kinds: ReadonlyArray<Kind> = [
-  { title: "objects of 4 MiB", noiseBytes: 4 * MIB },
-  { title: "objects of 64 KiB", noiseBytes: 64 * 1024 }
+  { title: "objects of 4 MiB", noiseBytes: 4 * MIB, chunkCount },
+  { title: "objects of 64 KiB", noiseBytes: 64 * 1024, chunkCount: 2 * chunkCount }
 ]
 
 const note = (text: string): void => console.error(text)
@@ -76,7 +77,12 @@ const remember = (costs: Map<Step, Array<Cost>>, step: Step, cost: Cost): void =
 }
 
 /** One image through everything; answers the bytes of its objects. */
-const oneRound = (scene: Scene, { noiseBytes, title }: Kind, round: number, costs: Map<Step, Array<Cost>>) =>
+const oneRound = (
+  scene: Scene,
+  { chunkCount, noiseBytes, title }: Kind,
+  round: number,
+  costs: Map<Step, Array<Cost>>
+) =>
   Effect.gen(function* () {
     const { folder, localFolder, place, server, work } = scene
     const image = path.join(work, `${server}-${noiseBytes}-${round}`.replaceAll(" ", "-"))
@@ -89,7 +95,10 @@ const oneRound = (scene: Scene, { noiseBytes, title }: Kind, round: number, cost
     remember(costs, "restore", yield* Store.restoreStraight(place, snapshot, target))
     const keys = objects.map(({ key }) => key)
     remember(costs, "plain gets", yield* timed(getAll(place, keys)))
-    if (server !== "direct") remember(costs, "one by one", yield* Store.readOneByOne(place, snapshot))
+    if (server !== "direct") {
+      remember(costs, "read ahead", yield* Store.readAhead(place, snapshot))
+      remember(costs, "one by one", yield* Store.readOneByOne(place, snapshot))
+    }
     if (localFolder !== undefined) {
       const local = yield* Store.backUp(localFolder, undefined, image)
       const warm = yield* Store.restore(folder, place, snapshot, target)
@@ -109,7 +118,7 @@ const measure = (scene: Scene, kind: Kind) =>
     const small = path.join(scene.work, `small-${kind.noiseBytes}`)
     Store.writeImage(small, `small ${scene.server} ${kind.title}`, 1, kind.noiseBytes)
     const { cost: smallest } = yield* Store.backUp(scene.folder, scene.place, small)
-    const dataBytes = chunkCount * statSync(small).size
+    const dataBytes = kind.chunkCount * statSync(small).size
     let storedBytes = 0
     for (let round = 0; round < rounds; round++) storedBytes = yield* oneRound(scene, kind, round, costs)
     return {

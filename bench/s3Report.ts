@@ -7,6 +7,7 @@ export type Step =
   | "plain puts"
   | "restore"
   | "plain gets"
+  | "read ahead"
   | "one by one"
   | "restore, warm cache"
   | "restore, local store"
@@ -84,7 +85,11 @@ const targetsOf = (row: Row): ReadonlyArray<ReadonlyArray<string>> => {
     ...atLeast(`restore, of plain gets (${where})`, 0.9, ratio(row, "plain gets", "restore")),
     ...(row.server === "direct"
       ? []
-      : atLeast(`restore, of one chunk after the other (${where})`, 8, ratio(row, "one by one", "restore"))),
+      : atLeast(
+          `reading ahead, of one chunk after the other (${where})`,
+          8,
+          ratio(row, "one by one", "read ahead")
+        )),
     ...atMost(
       `restore from a warm cache, of a local store (${row.objects})`,
       1.2,
@@ -134,7 +139,7 @@ const method = ({ collected, rounds }: Results): string =>
       `- ${rounds} ${rounds === 1 ? "round" : "rounds"} of new data each; steps by turns within a round. Times are medians, ratios the medians of the rounds' own ratios. CPU is that of the client's process, threads included; server and proxy run on the same machine and take the rest of it.`,
       `- The server is Ceph's object gateway, with its storage daemon on disk; \`50 ms late\` is the same one behind a proxy that holds every request back for so long.`,
       `- \`plain puts\` and \`plain gets\` are the AWS SDK by itself on the same objects, ${requestsInFlight} at a time, as many as Granary has under way. What they get is thrown away; Granary decodes it, proves it and writes it to a file. Backups read, hash and compress, keep a copy in the cache folder, and end when the snapshot is finished: with the few requests, one after the other, that say who writes and that everything is there (see the time of a backup of one chunk).`,
-      "- `restore` and `one by one` go straight to the bucket without a cache folder. `warm cache` restores from a folder that has all chunks, beside a store that is nothing but a folder.",
+      "- `restore`, `read ahead` and `one by one` go straight to the bucket without a cache folder; the last two decode and prove every chunk and write nothing, and their clock begins when the index is there. `warm cache` restores from a folder that has all chunks, beside a store that is nothing but a folder.",
       `- The collection runs over HTTP against the tests' own server, which counts: ${collected.objectCount.toLocaleString("en-US")} chunks, half of them garbage. ${collected.all} requests in all, ${collected.seconds.toFixed(1)} s, ${collected.processorSeconds.toFixed(1)} s CPU (server included).`
     ].join("\n"),
     "## Run it",

@@ -20,6 +20,7 @@ import type * as Snapshot from "../src/model/Snapshot.ts"
 import { stack } from "../src/objectstore/decorators/stack.ts"
 import * as S3ObjectStore from "../src/objectstore/s3/S3ObjectStore.ts"
 import * as NodePlatform from "../src/platform/NodePlatform.ts"
+import * as ArchiveReader from "../src/restore/ArchiveReader.ts"
 import * as Restore from "../src/restore/Restore.ts"
 import * as SnapshotReader from "../src/restore/SnapshotReader.ts"
 import * as StoreBucket from "../src/store/bucket/StoreBucket.ts"
@@ -31,6 +32,9 @@ import { type Cost, type PlainObject, timed } from "./s3Plain.ts"
 const MIB = 1024 * 1024
 const chunkBytes = 4 * MIB
 const archive = ArchiveName.fromClient("disk.img")
+
+/** Threads are there before the clock runs. */
+const machine = NodePlatform.layerWith({ startsEarly: true })
 
 /** Every chunk is `noiseBytes` that do not compress, and something that takes next to no room. */
 export const writeImage = (file: string, seed: string, chunkCount: number, noiseBytes: number): void => {
@@ -55,7 +59,7 @@ export const create = (folder: string, place: Place | undefined) =>
   Effect.gen(function* () {
     if (place === undefined) return yield* Datastore.create(folder)
     yield* BucketDatastore.create({ path: folder, bucket: yield* openBucket(place) })
-  }).pipe(Effect.scoped, Effect.provide(NodePlatform.layer))
+  }).pipe(Effect.scoped, Effect.provide(machine))
 
 /** With the store open. */
 const inside = (folder: string, place: Place | undefined) =>
@@ -87,7 +91,7 @@ export const backUp = (folder: string, place: Place | undefined, image: string) 
     )
     if (snapshot === undefined) throw new Error("the backup made no snapshot")
     return { cost, snapshot }
-  }).pipe(Effect.provide(Layer.provideMerge(inside(folder, place), NodePlatform.layer)), Effect.scoped)
+  }).pipe(Effect.provide(Layer.provideMerge(inside(folder, place), machine)), Effect.scoped)
 
 const restoreTo = (snapshot: Snapshot.Snapshot, target: string) =>
   Effect.gen(function* () {
@@ -106,16 +110,13 @@ export const restore = (
   target: string
 ): Effect.Effect<Cost, unknown> =>
   intoFile(snapshot, target).pipe(
-    Effect.provide(Layer.provideMerge(inside(folder, place), NodePlatform.layer)),
+    Effect.provide(Layer.provideMerge(inside(folder, place), machine)),
     Effect.scoped
   )
 
 /** Straight from the bucket: every chunk comes from there. */
 export const restoreStraight = (place: Place, snapshot: Snapshot.Snapshot, target: string) =>
-  intoFile(snapshot, target).pipe(
-    Effect.provide(Layer.provideMerge(straight(place), NodePlatform.layer)),
-    Effect.scoped
-  )
+  intoFile(snapshot, target).pipe(Effect.provide(Layer.provideMerge(straight(place), machine)), Effect.scoped)
 
 const indexOf = (snapshot: Snapshot.Snapshot) =>
   Effect.gen(function* () {
@@ -130,19 +131,36 @@ const chunksOf = (index: ChunkIndex) =>
     crypt: undefined
   }))
 
-/** Straight from the bucket, each chunk when the one before is there. */
-export const readOneByOne = (place: Place, snapshot: Snapshot.Snapshot) =>
-  Effect.gen(function* () {
-    const { chunks } = yield* Datastore.Datastore
-    return yield* timed(
-      Effect.gen(function* () {
-        for (const wanted of chunksOf(yield* indexOf(snapshot))) yield* chunks.read(wanted)
-      })
-    )
-  }).pipe(
+/** Straight from the bucket, from the first chunk asked for to the last one decoded; nothing is written. */
+const readStraight = <E, R>(
+  place: Place,
+  snapshot: Snapshot.Snapshot,
+  read: (index: ChunkIndex) => Effect.Effect<void, E, R>
+) =>
+  Effect.flatMap(indexOf(snapshot), (index) => timed(read(index))).pipe(
     Effect.scoped,
-    Effect.provide(Layer.provideMerge(straight(place), NodePlatform.layer)),
+    Effect.provide(Layer.provideMerge(straight(place), machine)),
     Effect.scoped
+  )
+
+/** Each chunk when the one before is there. */
+export const readOneByOne = (place: Place, snapshot: Snapshot.Snapshot) =>
+  readStraight(place, snapshot, (index) =>
+    Effect.gen(function* () {
+      const { chunks } = yield* Datastore.Datastore
+      for (const wanted of chunksOf(index)) yield* chunks.read(wanted)
+    })
+  )
+
+/** As a restore reads. */
+export const readAhead = (place: Place, snapshot: Snapshot.Snapshot) =>
+  readStraight(place, snapshot, (index) =>
+    Effect.gen(function* () {
+      const { chunks } = yield* Datastore.Datastore
+      const reader = yield* ArchiveReader.make(chunks, index, undefined)
+      const pieces = yield* reader.pieces()
+      while ((yield* pieces.next) !== undefined);
+    }).pipe(Effect.scoped)
   )
 
 /** The chunks as objects: what they hold is in the cache folder. */
@@ -153,8 +171,4 @@ export const objectsOf = (folder: string, place: Place, snapshot: Snapshot.Snaps
       key: `${prefix}/${digest}`,
       read: () => readFile(chunkPath(layout, digest))
     }))
-  }).pipe(
-    Effect.scoped,
-    Effect.provide(Layer.provideMerge(inside(folder, place), NodePlatform.layer)),
-    Effect.scoped
-  )
+  }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(inside(folder, place), machine)), Effect.scoped)
