@@ -1,6 +1,6 @@
 /**
- * A datastore in a bucket: made, backed up into and collected with a cache folder beside it, then read straight from the
- * bucket, as after a disaster that left nothing else. The bucket of this example is a folder; for a real one put
+ * A datastore in a bucket: made, backed up into and collected with a cache folder beside it, then read straight from
+ * the bucket, as after a disaster that left nothing else. The bucket of this example is a folder; for a real one put
  * `S3ObjectStore.layer(settings)` in its place.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
