@@ -1,6 +1,6 @@
 /**
- * Measures Granary on S3 against the plain SDK in one run, directly and behind 50 ms, and counts the requests of a garbage
- * collection. Prints the report; `--output FILE` writes it.
+ * Measures Granary on S3 against the plain SDK in one run, directly and behind 50 ms, and counts the requests of a
+ * garbage collection. Prints the report; `--output FILE` writes it.
  *
  * Run: node --conditions=development bench/s3.ts [--mebibytes 256] [--rounds 3] [--objects 100000] [--output FILE]
  */

@@ -46,7 +46,10 @@ export const nameOf = (listed: ListedSnapshot): string =>
   )
 
 /** `root.mpxar.didx` and `root.ppxar.didx` are `root.pxar`. */
-export const archivesOf = (archives: ReadonlyArray<string>, { files }: ListedSnapshot): ReadonlyArray<string> => {
+export const archivesOf = (
+  archives: ReadonlyArray<string>,
+  { files }: ListedSnapshot
+): ReadonlyArray<string> => {
   const present = new Set(files.map(({ filename }) => filename.replace(/\.(?:[fd]idx|blob)$/, "")))
   const isPresent = (name: string) =>
     present.has(name) || present.has(name.replace(/\.pxar$/, ".mpxar")) || present.has(`${name}.blob`)

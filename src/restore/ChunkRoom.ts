@@ -1,8 +1,8 @@
 /**
  * ChunkRoom: a fixed stretch of shared memory in which chunks lie while they are on their way out of a store.
  *
- * A chunk gets the first gap that it fits into. So many small chunks may lie where few large ones would, and memory that
- * is not needed is never touched: the system gives only the pages that are written.
+ * A chunk gets the first gap that it fits into. So many small chunks may lie where few large ones would, and memory
+ * that is not needed is never touched: the system gives only the pages that are written.
  *
  * Invariants: parts do not overlap; whatever is given back is free at once; a chunk of at most `sizeBytes` always finds
  * room when nothing else is there.

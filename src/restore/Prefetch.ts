@@ -2,10 +2,10 @@
  * Prefetch: the chunks of an archive on their way out of a store, in the order of its index, with the next ones already
  * under way while one is being used.
  *
- * A store says how many may be under way (`ChunkStore.parallelism`): a disk needs no more than its threads can decode, a
- * bucket many, for each request waits most of its time. All lie in one `ChunkRoom`, so a restore takes the same memory
- * whatever its size. A chunk that the index names several times within the window is fetched once, and chunks of zeros
- * never are: what is in them is known from their digest.
+ * A store says how many may be under way (`ChunkStore.parallelism`): a disk needs no more than its threads can decode,
+ * a bucket many, for each request waits most of its time. All lie in one `ChunkRoom`, so a restore takes the same
+ * memory whatever its size. A chunk that the index names several times within the window is fetched once, and an
+ * image's chunks of zeros never are: what is in them is known from their digest.
  *
  * Invariants: pieces come in order, and a failure at the place of its own chunk; memory is used again only when nothing
  * writes into it any more; what is under way ends with the scope.

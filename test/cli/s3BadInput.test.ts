@@ -4,11 +4,14 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import { noise } from "../backup/stores.ts"
 import { assertFails } from "../e2e/cli.ts"
 import * as AnsweringServer from "../objectstore/s3/AnsweringServer.ts"
+import { mayMount } from "../platform/mounts.ts"
 import type * as S3Endpoint from "../s3/S3Endpoint.ts"
 import { type S3Scene, start, tell } from "./s3Scene.ts"
 
@@ -52,31 +55,45 @@ const restores = async ({ folder, succeed }: S3Scene, file: string): Promise<voi
 const chunkKey = ({ memory }: S3Endpoint.S3Endpoint): string =>
   memory.keys().find((key) => /\/\.chunks\/[0-9a-f]{4}\/[0-9a-f]{64}$/.test(key)) ?? "none"
 
+/** Operations that the keys may not do now. */
 const forbidden = new Set<string>()
+
+const accessDenied = (what: string): RegExp =>
+  new RegExp(
+    `^error: cannot ${what} store/.*: access denied: .*\\(check the access key, its rights on the bucket`
+  )
+
+const refusals: ReadonlyArray<readonly [operations: ReadonlyArray<string>, line: RegExp]> = [
+  [["PutObject"], accessDenied("write")],
+  [["GetObject"], accessDenied("read")],
+  [["ListObjectsV2"], accessDenied("list")]
+]
 
 describe("keys that may not do everything", () => {
   withScene(
     "are told by the operation that is refused, and nothing is lost",
     async (scene) => {
-      const { document, run, succeed } = scene
+      const { endpoint, run, succeed } = scene
       const file = await made(scene)
       await succeed(backupOf(file))
-      const changed = path.join(scene.folder, "changed")
-      writeFileSync(changed, noise("changed", 50_000))
-      const refused = /cannot (write|delete) .*(not allowed|may not|denied|not permit)/
-      const snapshots = async () => (await document<ReadonlyArray<object>>(["snapshots", ...repository])).length
-      for (const operation of ["PutObject", "DeleteObjects", "GetObject", "ListObjectsV2"]) {
-        forbidden.add(operation)
-        const command = operation === "DeleteObjects" ? ["forget", ...repository, "host/a", "--yes"] : backupOf(changed)
-        const ended = await run(command)
+      const before = endpoint.memory.keys()
+      for (const [operations, line] of refusals) {
+        for (const operation of operations) forbidden.add(operation)
+        assertFails(await run(backupOf(file)), 1, line)
         forbidden.clear()
-        console.log(operation, ended.code, ended.errors, ended.text)
+        assert.includeMembers([...endpoint.memory.keys()], [...before])
       }
-      assert.isAtLeast(await snapshots(), 0)
-      void refused
+      const forget = ["forget", ...repository, "host/a", "--yes"]
+      forbidden.add("DeleteObject").add("DeleteObjects")
+      const refused = await run(forget)
+      assert.strictEqual(refused.code, 1)
+      assert.match(refused.errors + refused.text, /cannot delete .*access denied/)
+      assert.includeMembers([...endpoint.memory.keys()], [...before])
+      forbidden.clear()
+      await succeed(forget)
+      assert.notInclude(endpoint.memory.keys().join("\n"), "index.json.blob")
       await succeed(backupOf(file))
       await restores(scene, file)
-      await succeed(["verify", ...repository])
     },
     { quirks: { isAllowed: (operation) => !forbidden.has(operation) } }
   )
@@ -88,61 +105,53 @@ describe("a server with another time", () => {
     async ({ createEndpoint, run }) => {
       await createEndpoint()
       const ended = await run(["snapshots", ...repository])
-      console.log(ended.errors)
-      assertFails(ended, 1, /clock/)
+      assertFails(ended, 1, /the clocks of the server and of this machine differ: .*\(set the clock of this/)
     },
     { quirks: { clockSkewSeconds: 3600 } }
   )
 })
 
+const foreignKeys = [
+  "store/.chunks/zz/evil",
+  "store/.chunks/0000/../../x",
+  "store/.cnt/../../etc/passwd",
+  "store/.cnt/host/a/not a time/x",
+  "store/.cnt/host/a/index.json.blob",
+  "store/.cnt/host//x",
+  "store/photo.jpg",
+  "store2/.cnt/host/a/owner"
+]
+
 describe("a bucket that others have been at", () => {
-  withScene("with objects damaged: they are found, and stored again by the next backup", async (scene) => {
+  withScene("tells what they have damaged, and passes over what is theirs", async (scene) => {
     const { endpoint, folder, run, succeed } = scene
     const file = await made(scene)
     await succeed(backupOf(file))
     const key = chunkKey(endpoint)
     const good = endpoint.memory.find(key)?.body ?? new Uint8Array(0)
-    const damages = { "a truncated one": good.subarray(0, 100), "a replaced one": Buffer.from("something else") }
     const reader = ["-r", "s3:any/test-bucket/store", ...tell(endpoint)]
-    for (const [name, body] of Object.entries(damages)) {
+    const target = path.join(folder, "target")
+    for (const body of [good.subarray(0, 100), Buffer.from("something else")]) {
       endpoint.memory.put(key, body, Date.now())
-      const target = path.join(folder, "target")
-      const without = await run(["restore", ...reader, "host/a", "disk.img", target])
-      console.log(name, without.code, without.errors)
+      const corrupt = /^error: chunk [0-9a-f]{64} is corrupt: bad data blob .*\(run verify/
+      assertFails(await run(["restore", ...reader, "host/a", "disk.img", target]), 1, corrupt)
       rmSync(target, { force: true })
-      const verified = await run(["verify", ...reader])
-      console.log(name, verified.code, verified.errors, verified.text)
-      const own = await run(["verify", ...repository])
-      console.log(name, own.code, own.errors, own.text)
-      await succeed(backupOf(file))
-      await succeed(["verify", ...repository])
-      await succeed(["verify", ...reader])
-      await restores(scene, file)
     }
-  })
+    const verified = await run(["verify", ...repository])
+    assert.strictEqual(verified.code, 1)
+    assert.match(verified.text, /is corrupt: .* kept as [0-9a-f]{64}\.0\.bad/)
+    await succeed(backupOf(file))
 
-  withScene("with keys that are no datastore's: they are passed over", async (scene) => {
-    const { endpoint, run, succeed } = scene
-    const file = await made(scene)
-    await succeed(backupOf(file))
-    const foreign = [
-      "store/.chunks/zz/evil",
-      "store/.chunks/0000/../../x",
-      "store/.cnt/../../etc/passwd",
-      "store/.cnt/host/a/not a time/x",
-      "store/.cnt/host/a/index.json.blob",
-      "store/.cnt/host//x",
-      "store/photo.jpg",
-      "store2/.cnt/host/a/owner"
-    ]
-    for (const key of foreign) endpoint.memory.put(key, Buffer.from("foreign"), 0)
-    for (const command of [["snapshots"], ["s3-refresh"], ["gc"], ["verify"]]) {
-      const ended = await run([...command, ...repository])
-      console.log(command, ended.code, ended.errors, ended.text)
-    }
-    await succeed(backupOf(file))
+    for (const foreign of foreignKeys) endpoint.memory.put(foreign, Buffer.from("foreign"), 0)
+    const refreshed = await succeed(["s3-refresh", ...repository])
+    assert.match(
+      refreshed.errors,
+      /warning: .* 4 keys below .cnt\/ are not a datastore's and were passed over/
+    )
+    assert.match((await succeed(["gc", ...repository])).text, /2 foreign files left alone/)
+    await succeed(["verify", ...reader])
     await restores(scene, file)
-    assert.includeMembers([...endpoint.memory.keys()], foreign)
+    assert.includeMembers([...endpoint.memory.keys()], foreignKeys)
   })
 
   it.live("when it is a proxy that answers with a page", () =>
@@ -158,5 +167,58 @@ describe("a bucket that others have been at", () => {
         assertFails(ended, 1, /the answer is not that of an S3 server/)
       }
     })
+  )
+})
+
+/** A cache folder on a disk of one MiB, which is full for a while. */
+const fullDisk = `
+disk=$1; file=$2; node=$3
+granary() {
+  "$node" --conditions=development --disable-warning=ExperimentalWarning src/cli/bin.ts "$@" \
+    -r s3:minio/test-bucket/store --cache "$disk/cache"
+}
+mount -t tmpfs -o size=1m,nr_inodes=200k none "$disk"
+granary init --backend s3
+granary backup --backup-id a --backup-time 1700000000 "disk.img:$file"
+cat /dev/zero > "$disk/fill" 2>/dev/null || true
+echo full >&2
+if granary backup --backup-id a --backup-time 1700003600 "disk.img:$file"; then exit 9; fi
+echo emptied >&2
+rm "$disk/fill"
+granary backup --backup-id a --backup-time 1700007200 "disk.img:$file"
+granary verify
+granary restore host/a disk.img "$file.restored"
+`
+
+/** Its server lives in this process, which must not stand still meanwhile. */
+const runOnFullDisk = async ({ folder }: S3Scene, disk: string, file: string) => {
+  const shell = ["sh", "-ec", fullDisk, "sh", disk, file, process.execPath]
+  const child = spawn("unshare", ["-m", "--propagation", "private", ...shell], {
+    cwd: path.resolve(import.meta.dirname, "../.."),
+    env: { ...process.env, NO_COLOR: "1", HOME: folder, XDG_CONFIG_HOME: path.join(folder, "config") },
+    stdio: ["ignore", "ignore", "pipe"]
+  })
+  let errors = ""
+  child.stderr.setEncoding("utf8").on("data", (piece: string) => (errors += piece))
+  const [code] = await once(child, "close")
+  return { code: Number(code), errors }
+}
+
+describe.skipIf(!mayMount)("a cache disk that is full", () => {
+  withScene(
+    "is no obstacle for chunks; without room for an index it is told, and nothing is lost",
+    async (scene) => {
+      await scene.createEndpoint()
+      const [file, disk] = [path.join(scene.folder, "disk"), path.join(scene.folder, "mounted")]
+      mkdirSync(disk)
+      writeFileSync(file, noise("disk", 5_000_000))
+      const { code, errors } = await runOnFullDisk(scene, disk, file)
+      assert.strictEqual(code, 0, errors)
+      const whileFull = errors.slice(errors.indexOf("full\n") + 5, errors.indexOf("emptied\n"))
+      const lines = whileFull.split("\n").filter((line) => line.startsWith("error: "))
+      assert.lengthOf(lines, 1, errors)
+      assert.match(lines[0] ?? "", /no space left|full/i)
+      assert.isTrue(readFileSync(`${file}.restored`).equals(readFileSync(file)))
+    }
   )
 })

@@ -60,7 +60,7 @@ const troubles: ReadonlyArray<Trouble> = [
   { name: "a far away server", script: () => FaultProxy.always({ kind: "latency", milliseconds: 15 }) },
   {
     name: "a storm of 503 that asks for a second, and ends",
-    script: () => FaultProxy.first(4, { ...unavailable, retryAfterSeconds: 1 })
+    script: () => FaultProxy.first(2, { ...unavailable, retryAfterSeconds: 1 })
   },
   {
     name: "a storm of 503 without an end",

@@ -231,7 +231,10 @@ export const withoutFolder = <A, E>(
 export type Acknowledged = ReadonlyArray<readonly [Snapshot.Snapshot, Version]>
 
 /** The server as it is met through something in between. */
-export const through = <P extends Place>(place: P, { url }: { readonly url: string }): P => ({ ...place, url })
+export const through = <P extends Place>(place: P, { url }: { readonly url: string }): P => ({
+  ...place,
+  url
+})
 
 /** What was acknowledged is in the bucket: it verifies, and is restored byte for byte, without any folder. */
 export const assertKept = (place: Place, acknowledged: Acknowledged) =>

@@ -251,6 +251,20 @@ describe("MemoryObjectStore with faults", () => {
 })
 
 describe("MemoryBucket", () => {
+  it.effect("things in it grow old and stay what they are", () =>
+    Effect.gen(function* () {
+      const bucket = new MemoryBucket()
+      const store = MemoryObjectStore.make(bucket)
+      yield* TestClock.setTime(5_000_000)
+      yield* store.put(a, one)
+      const before = bucket.find(a)
+      bucket.age(3_600_000)
+      assert.deepStrictEqual(bucket.find(a), { ...before, lastModifiedMillis: 1_400_000 })
+      assert.strictEqual((yield* store.put(b, one)).etag === before?.etag, false)
+      assert.strictEqual(bucket.find(b)?.lastModifiedMillis, 5_000_000)
+    })
+  )
+
   it.effect("a clone begins alike and goes its own way", () =>
     Effect.gen(function* () {
       const bucket = new MemoryBucket()

@@ -126,15 +126,14 @@ const restoreOne = (setup: HostsSetup, crypt: CryptConfig.CryptConfig, expected:
   Effect.gen(function* () {
     const [name = "", archive = "", digest] = expected
     const target = path.join(setup.folder, "restored")
+    fs.rmSync(target, { recursive: true, force: true })
     const reader = yield* SnapshotReader.open({
       namespace: Namespace.root,
       snapshot: Snapshot.parse(name),
       crypt
     })
     yield* Restore.run(reader, { archive, target })
-    const isSame = digestOf(target) === digest
-    fs.rmSync(target, { recursive: true, force: true })
-    return isSame ? [] : [`${name} ${archive}: something else was restored`]
+    return digestOf(target) === digest ? [] : [`${name} ${archive}: something else was restored`]
   }).pipe(
     Effect.scoped,
     Effect.catch((error) => Effect.succeed([`${expected.join(" ")}: ${error.message}`]))

@@ -212,9 +212,7 @@ const lookAtEverything = async (world: World, random: Random.Random): Promise<Pr
   const refreshed = await refresh(world, random)
   const host = setup.hosts[random.between(0, 2) === 0 ? 0 : 1]
   const isSweeping = totals.rounds % 2 === 1
-  const swept = await (isSweeping
-    ? HostsChecks.gcThatSweeps(setup, host)
-    : HostsChecks.gcThatKeepsAll(host))
+  const swept = await (isSweeping ? HostsChecks.gcThatSweeps(setup, host) : HostsChecks.gcThatKeepsAll(host))
   return [...verified, ...restored.problems, ...refreshed, ...swept]
 }
 

@@ -45,7 +45,7 @@ export const prepare = async (folder: string): Promise<HostsSetup> => {
     parameters: [...configuration, "--cache", place(cache)]
   })
   const granary = (...parameters: ReadonlyArray<string>): void => {
-    execFileSync(process.execPath, [file, ...parameters], { stdio: ["ignore", "ignore", "inherit"] })
+    execFileSync(process.execPath, [file, ...parameters], { stdio: ["ignore", "ignore", "pipe"] })
   }
   const server = ["--endpoint", url, "--region", region, "--path-style"]
   const keys = ["--access-key", accessKey, "--secret-key", secretKey]
