@@ -7,6 +7,7 @@ export default defineConfig({
     include: ["test/**/*.test.ts", "property-tests/**/*.test.ts"],
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    globalSetup: "test/e2e/program.ts",
     maxWorkers: 2
   }
 })

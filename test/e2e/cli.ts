@@ -54,7 +54,7 @@ const environmentOf = (options: RunOptions): NodeJS.ProcessEnv => {
 /** Starts the program. Its standard input stays open until the caller ends it, unless `input` says what it is. */
 export const start = (args: ReadonlyArray<string>, options: RunOptions = {}): Running => {
   const flags = ["--conditions=development", "--disable-warning=ExperimentalWarning"]
-  const child = spawn(process.execPath, [...flags, "src/cli/bin.ts", ...args], {
+  const child = spawn(process.execPath, [...flags, "build/program/bin.js", ...args], {
     cwd: repositoryRoot,
     env: environmentOf(options),
     stdio: [options.inputFd ?? "pipe", "pipe", "pipe"],
