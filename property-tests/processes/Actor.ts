@@ -33,6 +33,8 @@ export interface Program {
   readonly store: string
   /** Given to every command. */
   readonly parameters?: ReadonlyArray<string>
+  /** Whether a command may warn (exit 3) although nobody disturbs it. Default false. */
+  readonly mayWarn?: boolean
 }
 
 const textOf = (stream: NodeJS.ReadableStream): (() => string) => {

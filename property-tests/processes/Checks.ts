@@ -1,16 +1,14 @@
 /**
- * Checks: what must be true of the store when nobody is at work, however the round before went. Each check answers what
- * is wrong, one line each.
+ * Checks: what must be true of the store when nobody is at work, however the round before went and whatever the store
+ * lies in. Each check answers what is wrong, one line each.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as BackupGroup from "../../src/model/BackupGroup.ts"
 import * as Snapshot from "../../src/model/Snapshot.ts"
-import { openDatastore } from "../../src/promises.ts"
 import * as Actor from "./Actor.ts"
-import type { Setup } from "./Setup.ts"
-import { digestOf } from "./Sources.ts"
-import * as StoreFolder from "./StoreFolder.ts"
+import { digestOf, type Source } from "./Sources.ts"
+import { keepsAllMinutes, type SnapshotFolder } from "./StoreFolder.ts"
 
 export type Problems = ReadonlyArray<string>
 
@@ -24,7 +22,7 @@ export interface Listed {
   readonly problems: Problems
 }
 
-export interface ListedSnapshot {
+interface ListedSnapshot {
   readonly "backup-type": string
   readonly "backup-id": string
   readonly "backup-time": number
@@ -34,31 +32,33 @@ export interface ListedSnapshot {
 }
 
 /** Runs a command that nobody disturbs and that has to end well. */
-const runAlone = async (setup: Setup, kind: Actor.ActorKind, parameters: ReadonlyArray<string>) => {
+export const runAlone = async (
+  program: Actor.Program,
+  kind: Actor.ActorKind,
+  parameters: ReadonlyArray<string>
+) => {
   const actor = { kind, parameters, subject: undefined, delayMillis: 0, killAfterMillis: undefined }
-  const ended = await Actor.run(setup.program, actor)
-  return { ended, problems: ended.code === 0 ? [] : [`alone in the store: ${Actor.describe(ended)}`] }
+  const ended = await Actor.run(program, actor)
+  const isWell = ended.code === 0 || (ended.code === 3 && program.mayWarn === true)
+  return { ended, problems: isWell ? [] : [`alone in the store: ${Actor.describe(ended)}`] }
 }
 
-export const nameOf = (listed: ListedSnapshot): string =>
+const nameOf = (listed: ListedSnapshot): string =>
   Snapshot.format(
     Snapshot.make(BackupGroup.parse(`${listed["backup-type"]}/${listed["backup-id"]}`), listed["backup-time"])
   )
 
 /** `root.mpxar.didx` and `root.ppxar.didx` are `root.pxar`. */
-export const archivesOf = (
-  archives: ReadonlyArray<string>,
-  { files }: ListedSnapshot
-): ReadonlyArray<string> => {
+const archivesOf = (archives: ReadonlyArray<string>, { files }: ListedSnapshot): ReadonlyArray<string> => {
   const present = new Set(files.map(({ filename }) => filename.replace(/\.(?:[fd]idx|blob)$/, "")))
   const isPresent = (name: string) =>
     present.has(name) || present.has(name.replace(/\.pxar$/, ".mpxar")) || present.has(`${name}.blob`)
   return archives.filter(isPresent)
 }
 
-export const compareListing = (
+const compareListing = (
   listed: ReadonlyArray<ListedSnapshot>,
-  folders: ReadonlyArray<StoreFolder.SnapshotFolder>
+  folders: ReadonlyArray<SnapshotFolder>
 ): Problems => {
   const byName = new Map(listed.map((each) => [nameOf(each), each]))
   const names = new Set(folders.map(({ name }) => name))
@@ -74,18 +74,20 @@ export const compareListing = (
   ]
 }
 
-/** What the program lists, compared with the folders. */
-export const list = async (setup: Setup): Promise<Listed> => {
-  const { ended, problems } = await runAlone(setup, "verify", ["snapshots"])
+/** What the program lists, compared with the folders of snapshots that are there then. */
+export const list = async (
+  program: Actor.Program,
+  sources: ReadonlyArray<Source>,
+  snapshotFolders: () => ReadonlyArray<SnapshotFolder> | Promise<ReadonlyArray<SnapshotFolder>>
+): Promise<Listed> => {
+  const { ended, problems } = await runAlone(program, "verify", ["snapshots"])
   const listed = JSON.parse(ended.standardOutput || "[]") as ReadonlyArray<ListedSnapshot>
-  const groups = setup.sources.map(({ group }) => group)
-  const folders = StoreFolder.snapshotFolders(setup.program.store, groups)
-  const archives = setup.sources.flatMap((source) => [...source.archives.keys()])
+  const archives = sources.flatMap((source) => [...source.archives.keys()])
   const finished = listed.filter(({ size }) => size !== null)
   return {
     finished: new Map(finished.map((each) => [nameOf(each), archivesOf([...new Set(archives)], each)])),
     unfinished: listed.filter(({ size }) => size === null).map(nameOf),
-    problems: [...problems, ...compareListing(listed, folders)]
+    problems: [...problems, ...compareListing(listed, await snapshotFolders())]
   }
 }
 
@@ -98,9 +100,9 @@ interface GcResult {
   readonly "missing-chunks": ReadonlyArray<unknown>
 }
 
-const runGc = async (setup: Setup, mark: "set" | "atime", cutoffMinutes: number) => {
-  const parameters = ["gc", "--mark", mark, "--cutoff", String(cutoffMinutes)]
-  const { ended, problems } = await runAlone(setup, "gc", parameters)
+const runGc = async (program: Actor.Program, flags: ReadonlyArray<string>, cutoffMinutes: number) => {
+  const parameters = ["gc", ...flags, "--cutoff", String(cutoffMinutes)]
+  const { ended, problems } = await runAlone(program, "gc", parameters)
   const result = JSON.parse(ended.standardOutput || "{}") as Partial<GcResult>
   const missing = result["missing-chunks"]
   return {
@@ -114,36 +116,47 @@ const runGc = async (setup: Setup, mark: "set" | "atime", cutoffMinutes: number)
 }
 
 /** Nothing is missing, and nothing is old enough to go. */
-export const gcThatKeepsAll = async (setup: Setup, mark: "set" | "atime"): Promise<Problems> => {
-  const { result, problems } = await runGc(setup, mark, StoreFolder.keepsAllMinutes)
+export const gcThatKeepsAll = async (
+  program: Actor.Program,
+  flags: ReadonlyArray<string> = []
+): Promise<Problems> => {
+  const { result, problems } = await runGc(program, flags, keepsAllMinutes)
   return result["removed-chunks"] === 0 ? problems : [...problems, "gc removed chunks that were too young"]
 }
 
-/** Nothing is missing, and of what nobody needs and of what crashes left behind nothing stays. */
-export const gcThatSweeps = async (setup: Setup): Promise<Problems> => {
-  const { store } = setup.program
-  StoreFolder.age(store)
-  const { result, problems } = await runGc(setup, "set", 1)
-  const left = StoreFolder.chunkFiles(store)
-  const temporary = left.filter(StoreFolder.isTemporary)
-  return [
-    ...problems,
-    ...temporary.map((name) => `${name}: a temporary file that outlives gc`),
-    ...StoreFolder.leases(store).map((name) => `${name}: a lease that outlives gc`),
-    ...(left.length === result["disk-chunks"] && result["pending-chunks"] === 0
-      ? []
-      : [`gc left ${left.length} files: ${JSON.stringify(result)}`])
-  ]
+/** What lies in the store when garbage was collected. */
+export interface Left {
+  /** Everything where chunks are. */
+  readonly chunks: ReadonlyArray<string>
+  /** What should be gone, and why. */
+  readonly outliving: Problems
 }
 
-interface Verified {
+/** Nothing is missing, and of what nobody needs and of what crashes left behind nothing stays. */
+export const gcThatSweeps = async (
+  program: Actor.Program,
+  flags: ReadonlyArray<string>,
+  look: () => Left | Promise<Left>
+): Promise<Problems> => {
+  const { result, problems } = await runGc(program, flags, 1)
+  const { chunks, outliving } = await look()
+  const isSwept = chunks.length === result["disk-chunks"] && result["pending-chunks"] === 0
+  const rest = isSwept ? [] : [`gc left ${chunks.length} where chunks are: ${JSON.stringify(result)}`]
+  return [...problems, ...outliving, ...rest]
+}
+
+export interface Verified {
   readonly snapshot: string
   readonly state: string
 }
 
 /** `verify` finds every finished snapshot sound. */
-export const verifyAll = async (setup: Setup, { finished }: Listed): Promise<Problems> => {
-  const { ended, problems } = await runAlone(setup, "verify", ["verify", "--keyfile", setup.keyFile])
+export const verifyAll = async (
+  program: Actor.Program,
+  keyFile: string,
+  { finished }: Listed
+): Promise<Problems> => {
+  const { ended, problems } = await runAlone(program, "verify", ["verify", "--keyfile", keyFile])
   const verified = JSON.parse(ended.standardOutput || "[]") as ReadonlyArray<Verified>
   const states = new Map(verified.map(({ snapshot, state }) => [snapshot, state]))
   return [
@@ -154,13 +167,14 @@ export const verifyAll = async (setup: Setup, { finished }: Listed): Promise<Pro
   ]
 }
 
+export type Restore = (snapshot: string, archive: string, target: string) => Promise<unknown>
+
 /** Restores one archive and compares it with what was backed up. */
 const compare = async (
-  restore: (snapshot: string, archive: string, target: string) => Promise<unknown>,
-  scratch: string,
+  restore: Restore,
+  target: string,
   [snapshot, archive, expected]: readonly [string, string, string]
 ): Promise<Problems> => {
-  const target = path.join(scratch, "restored")
   try {
     await restore(snapshot, archive, target)
     return digestOf(target) === expected ? [] : [`${snapshot} ${archive}: something else was restored`]
@@ -171,13 +185,18 @@ const compare = async (
   }
 }
 
+export interface Restored {
+  readonly archives: number
+  readonly problems: Problems
+}
+
 /** Restores everything that is listed as finished, and compares. */
 export const restoreAll = async (
-  setup: Setup,
+  folder: string,
   { finished }: Listed,
-  records: ReadonlyMap<string, Content>
-): Promise<{ readonly archives: number; readonly problems: Problems }> => {
-  await using datastore = await openDatastore(setup.program.store, { key: { file: setup.keyFile } })
+  records: ReadonlyMap<string, Content>,
+  restore: Restore
+): Promise<Restored> => {
   const problems: Array<string> = []
   let archives = 0
   for (const [snapshot, present] of finished) {
@@ -185,8 +204,8 @@ export const restoreAll = async (
     if (content === undefined || present.length !== content.size) problems.push(`${snapshot}: not complete`)
     for (const [archive, expected] of content ?? []) {
       archives += 1
-      const restore = (...where: readonly [string, string, string]) => datastore.restore(...where)
-      problems.push(...(await compare(restore, setup.folder, [snapshot, archive, expected])))
+      const target = path.join(folder, "restored")
+      problems.push(...(await compare(restore, target, [snapshot, archive, expected])))
     }
   }
   return { archives, problems }

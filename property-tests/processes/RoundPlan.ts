@@ -1,8 +1,9 @@
 /**
  * RoundPlan: what happens in a round, decided before it begins: by chance that can be repeated, and by what is in the
- * store. Three to five processes, a backup among them, most of them at the same time; nearly half of
- * them are to be killed, unless they end before.
+ * store. Three to five processes, a backup among them, most of them at the same time; nearly half of them are to be
+ * killed, unless they end before.
  */
+import { groupOf } from "./Accounts.ts"
 import type { Actor, ActorKind } from "./Actor.ts"
 import type { Random } from "./Random.ts"
 import type { Source } from "./Sources.ts"
@@ -66,8 +67,6 @@ const verify = (keyFile: string): Command => ({
 const refresh: Command = { kind: "refresh", parameters: ["s3-refresh"], subject: undefined }
 
 const prune: Command = { kind: "prune", parameters: ["prune", "--keep-last", "2"], subject: undefined }
-
-const groupOf = (snapshot: string): string => snapshot.split("/").slice(0, 2).join("/")
 
 /** Half of the time the newest one of a group, which a backup that starts at the same time builds on. */
 const forget = ({ finished, random }: PlanInput): Command => {

@@ -12,7 +12,6 @@ import type { StoreLayout } from "../store/StoreLayout.ts"
 import {
   type ChunkListing,
   digestHexLength,
-  folderPattern,
   type Judging,
   type JudgingInput,
   loadDigest,
@@ -28,8 +27,20 @@ export interface ListingInput extends JudgingInput {
   readonly layout: StoreLayout
 }
 
+const folderPattern = /^[0-9a-f]{4}$/
+
 /** Some milliseconds of work in a usual store. */
-const foldersPerTurn = 64
+export const foldersPerTurn = 64
+
+/** Names of the chunk folders that are there, in order. */
+export const chunkFolders = (layout: StoreLayout): Effect.Effect<ReadonlyArray<string>, FilesError, Files> =>
+  Effect.gen(function* () {
+    const entries = yield* (yield* Files).readDirectory(layout.chunks)
+    return entries
+      .filter(({ kind, name }) => kind === "directory" && folderPattern.test(name))
+      .map(({ name }) => name)
+      .toSorted()
+  })
 
 const judgeChunk = (state: Judging, child: ChildStat): boolean => {
   const { digestBytes, marks } = state
@@ -92,8 +103,7 @@ export const run = (input: ListingInput): Effect.Effect<ChunkListing, FilesError
     const files = yield* Files
     const report = yield* Progress
     const state = make(input)
-    const entries = yield* files.readDirectory(input.layout.chunks)
-    const folders = entries.filter(({ kind, name }) => kind === "directory" && folderPattern.test(name))
+    const folders = yield* chunkFolders(input.layout)
     const progress = (phase: "started" | "running" | "ended") =>
       report({
         type: "progress",
@@ -106,8 +116,8 @@ export const run = (input: ListingInput): Effect.Effect<ChunkListing, FilesError
         counts: { removable: state.listing.removals.count }
       })
     progress("started")
-    for (const { name } of folders.toSorted((left, right) => (left.name < right.name ? -1 : 1))) {
-      yield* listFolder(input.layout, state, files, name)
+    for (const folder of folders) {
+      yield* listFolder(input.layout, state, files, folder)
       if (state.listing.folders % foldersPerTurn !== 0) continue
       progress("running")
       yield* Effect.yieldNow

@@ -135,8 +135,9 @@ const mark = (context: PlanContext, marks: Marks.Marks, writers: ReadonlyArray<L
         counts: { chunks: marks.statistics.misses }
       })
     progress("started", 0, undefined)
-    const outcome = yield* MarkPhase.run({ marks, rules, writers, isDryRun: context.isDryRun })
-    const indexes = yield* markBucket(context, marks, outcome)
+    // What was marked, path by path, is not kept any longer than it takes to compare it with the bucket.
+    const { marked, ...outcome } = yield* MarkPhase.run({ marks, rules, writers, isDryRun: context.isDryRun })
+    const indexes = yield* markBucket(context, marks, marked)
     const indexFiles = outcome.indexFiles + indexes.indexFiles
     progress("ended", indexFiles, indexFiles)
     const damaged = [...outcome.damaged, ...indexes.damaged]
@@ -158,7 +159,7 @@ const mark = (context: PlanContext, marks: Marks.Marks, writers: ReadonlyArray<L
     }
   })
 
-const markBucket = (context: PlanContext, marks: Marks.Marks, { marked }: MarkPhase.MarkOutcome) =>
+const markBucket = (context: PlanContext, marks: Marks.Marks, marked: MarkPhase.MarkOutcome["marked"]) =>
   Effect.gen(function* () {
     const { site, skewSeconds } = context
     const { marksForeignIndexes } = yield* GcRules

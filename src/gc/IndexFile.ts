@@ -6,17 +6,13 @@
  */
 import * as Effect from "effect/Effect"
 import { type ChunkIndex, commonHeaderSizeBytes } from "../format/ChunkIndex.ts"
-import * as DynamicIndex from "../format/DynamicIndex.ts"
-import * as FixedIndex from "../format/FixedIndex.ts"
 import * as Digest from "../model/Digest.ts"
-import { Files, isNotFound } from "../platform/Files.ts"
+import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
 import type { ChunkStore } from "../store/ChunkStore.ts"
-import { decodeOrDamaged, storeError, type StoreError } from "../store/StoreError.ts"
-import type { StorageError } from "../store/StorageError.ts"
+import { decodeIndex, indexMaxBytes } from "../store/SnapshotFiles.ts"
+import { storeError, type StoreError } from "../store/StoreError.ts"
 
 export const isIndexName = (name: string): boolean => name.endsWith(".fidx") || name.endsWith(".didx")
-
-export const indexMaxBytes = 2 ** 31 - 1
 
 /** Fails with `Damaged` unless the entries are those that the header speaks of. A worker thread does the hashing. */
 export const prove = (
@@ -30,27 +26,21 @@ export const prove = (
     return yield* storeError("Damaged", path, `its checksum is ${computed}, its header says ${checksum}`)
   })
 
-/** Fails with `Damaged` for bytes that are no index of the kind that the name says. */
-export const decode = (path: string, bytes: Uint8Array): Effect.Effect<ChunkIndex, StoreError> =>
-  decodeOrDamaged(path, (): ChunkIndex =>
-    path.endsWith(".fidx") ? FixedIndex.decode(bytes) : DynamicIndex.decode(bytes)
-  )
-
 /** Undefined when the file is gone; fails with `Damaged` for one that is no index. Still to be proven. */
-export const read = (path: string): Effect.Effect<ChunkIndex | undefined, StorageError | StoreError, Files> =>
+export const read = (path: string): Effect.Effect<ChunkIndex | undefined, FilesError | StoreError, Files> =>
   Effect.gen(function* () {
     const files = yield* Files
     const bytes = yield* files
       .readFile(path, indexMaxBytes)
       .pipe(Effect.catchIf(isNotFound, () => Effect.succeed(undefined)))
-    return bytes === undefined ? undefined : yield* decode(path, bytes)
+    return bytes === undefined ? undefined : yield* decodeIndex(path, bytes)
   })
 
 /**
  * What the header of an index says of its entries; undefined when the file is gone. Two sound indexes with one checksum
  * name the same chunks.
  */
-export const readChecksum = (path: string): Effect.Effect<Digest.Digest | undefined, StorageError, Files> =>
+export const readChecksum = (path: string): Effect.Effect<Digest.Digest | undefined, FilesError, Files> =>
   Effect.scoped(
     Effect.gen(function* () {
       const files = yield* Files

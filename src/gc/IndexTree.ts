@@ -6,10 +6,9 @@
  * walk is gone. A link with the name of an index counts as one.
  */
 import * as Effect from "effect/Effect"
-import { Files, isNotFound } from "../platform/Files.ts"
+import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
 import type { StoreLayout } from "../store/StoreLayout.ts"
 import { isIndexName } from "./IndexFile.ts"
-import type { StorageError } from "../store/StorageError.ts"
 
 export interface IndexTree {
   readonly paths: ReadonlySet<string>
@@ -25,7 +24,7 @@ const temporaryPattern = /.\.tmp_[A-Za-z0-9]{6}$/
 /** Where a file system puts what it found by repairing itself; only root may look inside. */
 const isLostAndFound = (path: string, depth: number): boolean => depth <= 1 && path.endsWith("/lost+found")
 
-export const walk = (layout: StoreLayout): Effect.Effect<IndexTree, StorageError, Files> =>
+export const walk = (layout: StoreLayout): Effect.Effect<IndexTree, FilesError, Files> =>
   Effect.gen(function* () {
     const files = yield* Files
     const paths = new Set<string>()

@@ -75,7 +75,6 @@ export const make = (input: JudgingInput): Judging => {
   return { ...input, listing, errors, digestBytes: Buffer.alloc(Digest.lengthBytes) }
 }
 
-export const folderPattern = /^[0-9a-f]{4}$/
 export const digestHexLength = 64
 
 const badPattern = /^\.[0-9]\.bad$/

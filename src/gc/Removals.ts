@@ -59,6 +59,12 @@ export class Removals {
     return { digest, fileName: `${digest}.${number}.bad`, kind: "bad", number, sizeBytes }
   }
 
+  /** Those from one position up to before another one, or up to the end. */
+  range(from: number, end: number): ReadonlyArray<Removal> {
+    const length = Math.min(this.#count, end) - from
+    return Array.from({ length }, (_, index) => this.at(from + index))
+  }
+
   #grow(): void {
     const capacity = this.#codes.length * 2
     const digests = new Uint8Array(capacity * Digest.lengthBytes)

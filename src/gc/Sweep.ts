@@ -59,6 +59,12 @@ export const countRemoved = (tally: Tally, { kind }: Removal, sizeBytes: number)
   else tally.removed.chunks += 1
 }
 
+export const countRenewed = (tally: Tally, { kind }: Removal, sizeBytes: number): void => {
+  if (kind === "temporary") return
+  tally.renewed.bytes += sizeBytes
+  tally.renewed.chunks += kind === "chunk" ? 1 : 0
+}
+
 /** Without an error when it has been told for many. */
 export const countFailed = (tally: Tally, { kind, sizeBytes }: Removal, error?: StorageError): void => {
   if (error !== undefined) tally.errors.push(error.message)
@@ -83,10 +89,7 @@ export const removeOne = (removal: Removal, tally: Tally, cutoffSeconds: number)
     const counted = discard.pipe(Effect.catch(failed))
     const { sizeBytes, state } = yield* rules.countsErrors ? counted : discard
     if (state === "removed") countRemoved(tally, removal, sizeBytes)
-    if (state === "kept" && removal.kind !== "temporary") {
-      tally.renewed.bytes += sizeBytes
-      tally.renewed.chunks += removal.kind === "chunk" ? 1 : 0
-    }
+    if (state === "kept") countRenewed(tally, removal, sizeBytes)
   })
 
 /** When nothing that is in doubt and not needed is left, nothing is in doubt any more. */
@@ -111,13 +114,12 @@ export const finish = (
     return tally
   })
 
-export const run = (plan: GcPlan): Effect.Effect<SweepOutcome, StorageError, Datastore | Files> =>
+/** Tells how many of the planned removals have had their turn. */
+export const reporter = ({ listing }: GcPlan, tally: Tally) =>
   Effect.gen(function* () {
-    const { chunks, layout } = yield* Datastore
+    const { layout } = yield* Datastore
     const report = yield* Progress
-    const { removals } = plan.listing
-    const tally = makeTally()
-    const progress = (state: "started" | "running" | "ended", done: number) =>
+    return (state: "started" | "running" | "ended", done: number): void =>
       report({
         type: "progress",
         task: "gc-remove",
@@ -125,18 +127,25 @@ export const run = (plan: GcPlan): Effect.Effect<SweepOutcome, StorageError, Dat
         state,
         unit: "chunks",
         done,
-        total: removals.count,
+        total: listing.removals.count,
         counts: { errors: tally.errors.length }
       })
+  })
+
+export const run = (plan: GcPlan): Effect.Effect<SweepOutcome, StorageError, Datastore | Files> =>
+  Effect.gen(function* () {
+    const { chunks } = yield* Datastore
+    const { removals } = plan.listing
+    const tally = makeTally()
+    const progress = yield* reporter(plan, tally)
     progress("started", 0)
     for (let from = 0; from < removals.count; from += removalsPerTurn) {
-      const end = Math.min(removals.count, from + removalsPerTurn)
-      const batch = Array.from({ length: end - from }, (_, index) => removals.at(from + index))
+      const batch = removals.range(from, from + removalsPerTurn)
       yield* Effect.forEach(batch, (removal) => removeOne(removal, tally, plan.cutoffSeconds), {
         concurrency: chunks.parallelism,
         discard: true
       })
-      progress("running", end)
+      progress("running", from + batch.length)
     }
     progress("ended", removals.count)
     return yield* finish(plan, tally)

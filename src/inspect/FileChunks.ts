@@ -9,7 +9,6 @@ import { type ChunkBoundary, chunkBoundariesAsync } from "../chunking/chunkBound
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as Digest from "../model/Digest.ts"
 import { Files, FilesError, type ReadHandle } from "../platform/Files.ts"
-import type { StorageError } from "../store/StorageError.ts"
 
 export interface FileChunk extends ChunkBoundary {
   readonly digest: Digest.Digest
@@ -25,7 +24,7 @@ export interface FileChunksOptions {
 const blockBytes = 1024 * 1024
 
 /** The blocks of a file, from its beginning. */
-const blocksOf = (handle: ReadHandle): Stream.Stream<Uint8Array, StorageError> =>
+const blocksOf = (handle: ReadHandle): Stream.Stream<Uint8Array, FilesError> =>
   Stream.unfold(0, (offset) => {
     const block = new Uint8Array(blockBytes)
     return Effect.map(handle.readAt(offset, block), (count) =>
@@ -81,7 +80,7 @@ const chunksOf = async function* (
 export const fileChunks = (
   path: string,
   options: FileChunksOptions
-): Stream.Stream<FileChunk, StorageError, Files> =>
+): Stream.Stream<FileChunk, FilesError, Files> =>
   Stream.unwrap(
     Effect.gen(function* () {
       const files = yield* Files

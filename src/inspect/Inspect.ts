@@ -16,10 +16,9 @@ import * as FixedIndex from "../format/FixedIndex.ts"
 import { FormatError } from "../format/FormatError.ts"
 import * as KeyFile from "../format/KeyFile.ts"
 import * as Manifest from "../format/Manifest.ts"
-import { Files, type ReadHandle } from "../platform/Files.ts"
+import { Files, type FilesError, type ReadHandle } from "../platform/Files.ts"
 import * as FileKind from "./FileKind.ts"
 import { type ArchiveContent, readArchive } from "./readArchive.ts"
-import type { StorageError } from "../store/StorageError.ts"
 
 export interface BlobInspection {
   readonly kind: "blob"
@@ -198,7 +197,7 @@ const decodeWhole = (
   }
 }
 
-const readHead = (handle: ReadHandle): Effect.Effect<Uint8Array, StorageError> => {
+const readHead = (handle: ReadHandle): Effect.Effect<Uint8Array, FilesError> => {
   const head = new Uint8Array(FileKind.headBytes)
   return Effect.map(handle.readAt(0, head), (count) => head.subarray(0, count))
 }
@@ -207,7 +206,7 @@ const readHead = (handle: ReadHandle): Effect.Effect<Uint8Array, StorageError> =
 export const inspect = (
   path: string,
   options: InspectOptions = {}
-): Effect.Effect<Inspection, StorageError | InspectError, Files> =>
+): Effect.Effect<Inspection, FilesError | InspectError, Files> =>
   Effect.scoped(
     Effect.gen(function* () {
       const files = yield* Files

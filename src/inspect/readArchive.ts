@@ -6,8 +6,7 @@ import * as Effect from "effect/Effect"
 import { FormatError } from "../format/FormatError.ts"
 import { Decoder } from "../format/pxar/Decoder.ts"
 import type { Entry } from "../format/pxar/Entry.ts"
-import type { ReadHandle } from "../platform/Files.ts"
-import type { StorageError } from "../store/StorageError.ts"
+import type { FilesError, ReadHandle } from "../platform/Files.ts"
 
 /** An entry below its parent. The path is put together on demand: parents are shared, paths are not. */
 export interface ArchiveEntry {
@@ -66,7 +65,7 @@ const attempted = (run: () => number): number | FormatError => {
 }
 
 /** Everything up to the end, or up to where the archive is damaged. */
-export const readArchive = (handle: ReadHandle): Effect.Effect<ArchiveContent, StorageError> =>
+export const readArchive = (handle: ReadHandle): Effect.Effect<ArchiveContent, FilesError> =>
   Effect.gen(function* () {
     const collector = new Collector()
     let problem: string | undefined

@@ -32,9 +32,9 @@ export interface FetchScene {
   readonly bucket: StoreBucket
   readonly counts: FetchCounts
   readonly onFetched: (file: MetadataFile) => void
-  /** Around the reading and writing of a manifest. */
+  /** Around the reading and writing of a manifest, which finishes this snapshot. */
   readonly whileManifest: (
-    file: MetadataFile
+    finished: NonNullable<MetadataFile["finishes"]>
   ) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Failure, R>
 }
 
@@ -82,7 +82,7 @@ export class Target {
       return true
     })
     const share = Math.min(memoryBytes, Math.max(1, file.sizeBytes)) / memoryUnitBytes
-    return (file.finishes === undefined ? move : whileManifest(file)(move)).pipe(
+    return (file.finishes === undefined ? move : whileManifest(file.finishes)(move)).pipe(
       Effect.catchIf(
         (error) => error._tag === "ObjectStoreError" && error.reason === "NotFound",
         () => this.#forget(file.path)

@@ -137,16 +137,11 @@ export const run = (plan: RefreshPlan): Effect.Effect<RefreshSummary, Failure, F
     const held = yield* rebuild(plan, scene, kept)
     yield* Workplace.swap(layout)
     const whileManifest: FetchScene["whileManifest"] =
-      ({ finishes }) =>
+      ({ namespace, snapshot }) =>
       (effect) =>
-        finishes === undefined
-          ? effect
-          : Effect.scoped(
-              Effect.andThen(
-                locks.holdSoon(manifestLockName(finishes.namespace, finishes.snapshot), "exclusive"),
-                effect
-              )
-            )
+        Effect.scoped(
+          Effect.andThen(locks.holdSoon(manifestLockName(namespace, snapshot), "exclusive"), effect)
+        )
     yield* catchUp(plan, { ...scene, whileManifest }, held)
     yield* Workplace.clear(layout)
     report("ended", bucket.title)

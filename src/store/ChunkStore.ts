@@ -17,6 +17,7 @@ import { ChunkCodec, type ChunkError, type Staged } from "../platform/ChunkCodec
 import { kindOf, largestBlobBytes, type Verdict } from "../platform/chunkContent.ts"
 import type { FileLocks } from "../platform/FileLocks.ts"
 import { Files, type FilesError, type FileStat, isNotFound } from "../platform/Files.ts"
+import * as badNames from "./badNames.ts"
 import * as DigestGuards from "./DigestGuards.ts"
 import * as Doubts from "./Doubts.ts"
 import type { StorageError } from "./StorageError.ts"
@@ -98,9 +99,25 @@ export class ChunkStore extends Context.Service<
   }
 >()("granary/store/ChunkStore") {}
 
-const badSuffixMax = 9
-
 const discarded = (state: Discarded["state"], sizeBytes: number): Discarded => ({ state, sizeBytes })
+
+/** `discard` of a store's files; what a bucket holds besides stays. */
+export const makeDiscard =
+  (
+    files: Files["Service"],
+    guards: DigestGuards.DigestGuards["Service"],
+    layout: StoreLayout
+  ): ChunkStore["Service"]["discard"] =>
+  (digest, fileName, isExpired) =>
+    guards.guard(digest)(
+      Effect.gen(function* () {
+        const file = `${path.dirname(chunkPath(layout, digest))}/${fileName}`
+        const stat = yield* files.stat(file)
+        if (stat.kind !== "file" || !isExpired(stat)) return discarded("kept", stat.sizeBytes)
+        yield* files.unlink(file)
+        return discarded("removed", stat.sizeBytes)
+      }).pipe(Effect.catchIf(isNotFound, () => Effect.succeed(discarded("gone", 0))))
+    )
 
 export interface ChunkStoreOptions {
   readonly syncLevel: SyncLevel
@@ -240,19 +257,6 @@ export const make = (
         return yield* settle(digest, temporaryPath, Effect.as(stage, { encodedSizeBytes: blob.length, kind }))
       })
 
-    const freeBadName = (digest: Digest) =>
-      Effect.gen(function* () {
-        for (let number = 0; number < badSuffixMax; number++) {
-          const name = `${locate(digest)}.${number}.bad`
-          const taken = yield* files.stat(name).pipe(
-            Effect.as(true),
-            Effect.catchIf(isNotFound, () => Effect.succeed(false))
-          )
-          if (!taken) return name
-        }
-        return `${locate(digest)}.${badSuffixMax}.bad`
-      })
-
     /**
      * Judged again under the guard: meanwhile a good copy may have taken the place of the bad one. And judged by its
      * digest alone: a chunk that merely disagrees with the length some index gives is good for everybody else.
@@ -263,21 +267,11 @@ export const make = (
           const request = { ...chunk, sizeBytes: undefined, path: locate(chunk.digest) }
           const verdict = yield* codec.check(request)
           if (verdict.state !== "corrupt") return undefined
-          const name = yield* freeBadName(chunk.digest)
-          yield* files.rename(locate(chunk.digest), name)
-          return path.basename(name)
+          const number = yield* badNames.freeNumber(files, layout, chunk.digest)
+          const name = badNames.badName(chunk.digest, number)
+          yield* files.rename(locate(chunk.digest), `${path.dirname(locate(chunk.digest))}/${name}`)
+          return name
         })
-      )
-
-    const discard = (digest: Digest, fileName: string, isExpired: (stat: FileStat) => boolean) =>
-      guards.guard(digest)(
-        Effect.gen(function* () {
-          const file = `${path.dirname(locate(digest))}/${fileName}`
-          const stat = yield* files.stat(file)
-          if (stat.kind !== "file" || !isExpired(stat)) return discarded("kept", stat.sizeBytes)
-          yield* files.unlink(file)
-          return discarded("removed", stat.sizeBytes)
-        }).pipe(Effect.catchIf(isNotFound, () => Effect.succeed(discarded("gone", 0))))
       )
 
     return ChunkStore.of({
@@ -291,7 +285,7 @@ export const make = (
       check: (chunk) => codec.check({ ...chunk, path: locate(chunk.digest) }),
       stat: (digest) => files.stat(locate(digest)),
       condemn,
-      discard,
+      discard: makeDiscard(files, guards, layout),
       parallelism: codec.parallelism
     })
   })

@@ -70,7 +70,13 @@ export class SnapshotFiles extends Context.Service<
 >()("granary/store/SnapshotFiles") {}
 
 /** An index of 64 Mi chunks: 256 TiB at 4 MiB each. */
-const indexMaxBytes = 2 ** 31 - 1
+export const indexMaxBytes = 2 ** 31 - 1
+
+/** Fails with `Damaged` for bytes that are no index of the kind that the subject's last letters say. */
+export const decodeIndex = (subject: string, bytes: Uint8Array): Effect.Effect<ChunkIndex, StoreError> =>
+  decodeOrDamaged(subject, (): ChunkIndex =>
+    subject.endsWith(".fidx") ? FixedIndex.decode(bytes) : DynamicIndex.decode(bytes)
+  )
 
 const noSuchSnapshot = (snapshot: Snapshot.Snapshot): StoreError =>
   storeError("NoSuchSnapshot", Snapshot.format(snapshot), "there is no such snapshot")
@@ -178,9 +184,7 @@ export const make = (
         const subject = `${Snapshot.format(snapshot)} ${archive.file}`
         if (archive.kind === "blob") return yield* storeError("Refused", subject, "this archive has no index")
         const bytes = yield* read(namespace, snapshot, archive.file, indexMaxBytes)
-        return yield* decodeOrDamaged(subject, (): ChunkIndex =>
-          archive.kind === "fixed" ? FixedIndex.decode(bytes) : DynamicIndex.decode(bytes)
-        )
+        return yield* decodeIndex(subject, bytes)
       })
 
     return SnapshotFiles.of({

@@ -6,6 +6,3 @@ import type { ObjectStoreError } from "../objectstore/ObjectStoreError.ts"
 import type { FilesError } from "../platform/Files.ts"
 
 export type StorageError = FilesError | ObjectStoreError
-
-/** The file, or the object, is not there: said by whoever keeps it. */
-export const isNotFound = (error: StorageError): boolean => error.reason === "NotFound"

@@ -4,8 +4,8 @@
  *
  * Invariants: only wrong content condemns a chunk, and it is renamed under its guard; trouble in reading, and a chunk
  * that merely disagrees with one archive's index or crypt mode, condemn nothing. Trouble on the way to a bucket says
- * nothing about what is in it: that is a doubt, and no fault of the snapshot. Chunks are read in the order of their
- * inodes, which on a spinning disk is close to the order they lie in.
+ * nothing about what is in it: that is a doubt, and no fault of the snapshot. Chunk files are read in the order of
+ * their inodes, which on a spinning disk is close to the order they lie in; objects lie in no order that anybody knows.
  */
 import * as Effect from "effect/Effect"
 import type { ChunkIndex } from "../format/ChunkIndex.ts"
@@ -69,9 +69,6 @@ const byInode = (left: Place, right: Place): number =>
 
 /** Chunks that cannot be described come last. */
 const unknownInode = 2n ** 64n
-
-/** Objects lie in no order that anybody knows of. */
-const ofBucket = (chunk: number): Place => ({ chunk, inode: unknownInode })
 
 /** While a server cannot be reached, a line for each chunk would tell nobody anything. */
 const doubtsMax = 20
@@ -204,14 +201,14 @@ export const make = (
           Effect.catch(() => Effect.succeed({ chunk, inode: unknownInode }))
         ),
       { concurrency: statsInFlight }
-    ).pipe(Effect.map((places) => places.toSorted(byInode)))
+    ).pipe(Effect.map((places) => places.toSorted(byInode).map(({ chunk }) => chunk)))
 
   const verify = (archive: Archive, onChunk: (sizeBytes: number) => void) =>
     Effect.gen(function* () {
       const { pending, faults, doubts } = sortOut(archive, onChunk)
       const found = yield* Effect.forEach(
-        mayBeUnreachable ? pending.map(ofBucket) : yield* ordered(archive.index, pending),
-        ({ chunk }) =>
+        mayBeUnreachable ? pending : yield* ordered(archive.index, pending),
+        (chunk) =>
           Effect.tap(verifyChunk(archive, chunk), () =>
             Effect.sync(() => onChunk(sizeOf(archive.index, chunk)))
           ),

@@ -13,12 +13,11 @@ import { hash } from "node:crypto"
 import type { Datastore } from "../datastore/Datastore.ts"
 import { type ChunkIndex, headerSizeBytes } from "../format/ChunkIndex.ts"
 import * as DataBlob from "../format/DataBlob.ts"
-import * as DynamicIndex from "../format/DynamicIndex.ts"
-import * as FixedIndex from "../format/FixedIndex.ts"
 import type * as Manifest from "../format/Manifest.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import { largestBlobBytes } from "../platform/chunkContent.ts"
 import * as StoreBucket from "../store/bucket/StoreBucket.ts"
+import { decodeIndex, indexMaxBytes } from "../store/SnapshotFiles.ts"
 import type { StorageError } from "../store/StorageError.ts"
 import { decodeOrDamaged, type StoreError } from "../store/StoreError.ts"
 import { type ChunkVerifier, type Findings, noFindings } from "./ChunkVerifier.ts"
@@ -62,8 +61,6 @@ type Outcome =
 interface Looked extends Findings {
   readonly index: ChunkIndex | undefined
 }
-
-const indexMaxBytes = 2 ** 31 - 1
 
 /** What an error says: of a store in a bucket only what the server, or a decoder, has said of the file itself. */
 export const isDoubt = (error: Failure, isInBucket: boolean): boolean => {
@@ -145,10 +142,7 @@ const lookInBucket = (bucket: StoreBucket.StoreBucket, { file, planned }: Snapsh
   }
   return Effect.gen(function* () {
     const bytes = yield* bucket.objects.get(key, indexMaxBytes)
-    const index = yield* decodeOrDamaged(key, (): ChunkIndex =>
-      name.kind === "fixed" ? FixedIndex.decode(bytes) : DynamicIndex.decode(bytes)
-    )
-    return indexCopy(index, file)
+    return indexCopy(yield* decodeIndex(key, bytes), file)
   })
 }
 

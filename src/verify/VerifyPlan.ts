@@ -24,8 +24,7 @@ import * as ChunkSelection from "./ChunkSelection.ts"
 
 /**
  * `full`: everything is read. `listed`: chunks are only looked for; of a store in a bucket by listing it, one request
- * for
- * 1,000 of them, and with the sizes and ETags that were recorded when they were uploaded.
+ * for 1,000 of them, and with the sizes and ETags that were recorded when they were uploaded.
  */
 export type Depth = "full" | "listed"
 

@@ -12,57 +12,31 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { storeError } from "../../../src/store/StoreError.ts"
+import * as Accounts from "../Accounts.ts"
 import * as Actor from "../Actor.ts"
-import type { Content, Listed, Problems } from "../Checks.ts"
+import * as Checks from "../Checks.ts"
 import * as Random from "../Random.ts"
 import * as RoundPlan from "../RoundPlan.ts"
-import { contentOf, digestOf } from "../Sources.ts"
 import * as StoreFolder from "../StoreFolder.ts"
 import * as HostsChecks from "./HostsChecks.ts"
 import type { HostsSetup } from "./HostsSetup.ts"
 
-export interface World {
+export interface World extends Accounts.Account {
   readonly setup: HostsSetup
-  readonly seed: number
-  /** What every snapshot that was ever seen must hold. */
-  readonly records: Map<string, Content>
-  listed: Listed
   /** Hosts whose folder says that it has to be refreshed first. */
   readonly incomplete: Set<number>
   readonly totals: Totals
 }
 
-export interface Totals {
-  rounds: number
-  processes: number
-  killed: number
-  done: number
-  warned: number
-  refused: number
+export interface Totals extends Accounts.Totals {
   refreshed: number
-  snapshotsMade: number
-  archivesRestored: number
-  chunksCollected: number
 }
 
 export const begin = (setup: HostsSetup, seed: number): World => ({
+  ...Accounts.begin(seed),
   setup,
-  seed,
-  records: new Map(),
-  listed: { finished: new Map(), unfinished: [], problems: [] },
   incomplete: new Set(),
-  totals: {
-    rounds: 0,
-    processes: 0,
-    killed: 0,
-    done: 0,
-    warned: 0,
-    refused: 0,
-    refreshed: 0,
-    snapshotsMade: 0,
-    archivesRestored: 0,
-    chunksCollected: 0
-  }
+  totals: { ...Accounts.noTotals, refreshed: 0 }
 })
 
 const agingSeconds = 36 * 3600
@@ -72,8 +46,6 @@ const lots: ReadonlyArray<Actor.ActorKind> = [...RoundPlan.defaultLots, "refresh
 interface Ended extends Actor.Ended {
   readonly host: number
 }
-
-const groupOf = (snapshot: string): string => snapshot.split("/").slice(0, 2).join("/")
 
 /** Whose backups of a group are in this round, and who tends to manifests. */
 const assign = ({ setup }: World, random: Random.Random) => {
@@ -103,22 +75,17 @@ const runActors = async (world: World, random: Random.Random, scratch: string) =
 const needsRefreshHint = storeError("NeedsRefresh", "", "").hint
 
 /** What the folder does not know yet, or still believes in, fails these; what is in the bucket is looked at later. */
-const isAboutTheGone = ({ actor }: Ended, after: Listed): boolean =>
+const isAboutTheGone = ({ actor }: Ended, after: Checks.Listed): boolean =>
   actor.kind === "restore" && !after.finished.has(actor.parameters[1] ?? "")
 
-interface Verified {
-  readonly snapshot: string
-  readonly state: string
-}
-
 /** A verification may fail over snapshots that only its folder still has; the others are sound. */
-const failsOverTheGone = ({ actor, standardOutput }: Ended, after: Listed): boolean =>
+const failsOverTheGone = ({ actor, standardOutput }: Ended, after: Checks.Listed): boolean =>
   actor.kind === "verify" &&
-  (JSON.parse(standardOutput || "[]") as ReadonlyArray<Verified>).every(
+  (JSON.parse(standardOutput || "[]") as ReadonlyArray<Checks.Verified>).every(
     ({ snapshot, state }) => state === "ok" || state === "skipped" || !after.finished.has(snapshot)
   )
 
-const verdictOf = (world: World, ended: Ended, after: Listed) => {
+const verdictOf = (world: World, ended: Ended, after: Checks.Listed) => {
   const plain = Actor.verdictOf(ended)
   if (plain !== undefined || ended.wasKilled) return plain
   const error = Actor.toldError(ended)
@@ -128,83 +95,26 @@ const verdictOf = (world: World, ended: Ended, after: Listed) => {
   return isRefused ? "refused" : undefined
 }
 
-const judge = (world: World, all: ReadonlyArray<Ended>, after: Listed): Problems =>
-  all.flatMap((ended) => {
-    const verdict = verdictOf(world, ended, after)
-    world.totals.processes += 1
-    if (verdict === undefined) return [`a promise broken: ${Actor.describe(ended)}`]
-    world.totals[verdict] += 1
-    if (ended.actor.kind === "gc" && ended.code === 0) {
-      const { "removed-chunks": removed } = JSON.parse(ended.standardOutput) as { "removed-chunks": number }
-      world.totals.chunksCollected += removed
-    }
-    return []
-  })
-
-const acknowledgedBy = (ended: Ended): ReadonlyArray<string> =>
-  ended.actor.kind === "backup" && ended.code === 0
-    ? [(JSON.parse(ended.standardOutput) as { snapshot: string }).snapshot]
-    : []
-
-/**
- * A snapshot that is gone was named to be forgotten, or had two newer ones when something pruned; a folder may count
- * some of them that another host has forgotten meanwhile.
- */
-const accountForVanished = (world: World, after: Listed, all: ReadonlyArray<Ended>): Problems => {
-  const promised = new Set([...world.listed.finished.keys(), ...all.flatMap(acknowledgedBy)])
-  const everything = new Set([...world.records.keys(), ...promised, ...after.finished.keys()])
-  const forgotten = new Set(
-    all.filter(({ actor }) => actor.kind === "forget").map(({ actor }) => actor.subject)
-  )
-  const hasPruned = all.some(({ actor }) => actor.kind === "prune")
-  const newerThan = (name: string): number =>
-    [...everything].filter((other) => groupOf(other) === groupOf(name) && other > name).length
-  return [...promised]
-    .filter((name) => !after.finished.has(name))
-    .filter((name) => !forgotten.has(name) && !forgotten.has(groupOf(name)))
-    .filter((name) => !(hasPruned && newerThan(name) >= 2))
-    .map((name) => `${name}: gone, and nobody asked for that`)
-}
-
-/** What a process restored in the thick of it is as it was backed up. */
-const compareRestored = (world: World, all: ReadonlyArray<Ended>): Problems =>
-  all
-    .filter(({ actor, code }) => actor.kind === "restore" && code === 0)
-    .flatMap(({ actor: { parameters } }) => {
-      const [, snapshot = "", archive = "", target = ""] = parameters
-      return digestOf(target) === world.records.get(snapshot)?.get(archive)
-        ? []
-        : [`${snapshot} ${archive}: something else was restored beside others`]
-    })
-
-const record = (world: World, after: Listed, contents: ReadonlyMap<string, Content>): void => {
-  for (const name of after.finished.keys()) {
-    if (world.listed.finished.has(name)) continue
-    world.records.set(name, contents.get(groupOf(name)) ?? new Map())
-    world.totals.snapshotsMade += 1
-  }
-}
-
 const letTimePass = async ({ endpoint, hosts }: HostsSetup): Promise<void> => {
   await endpoint.age(agingSeconds)
   for (const { folder } of hosts) StoreFolder.age(folder)
 }
 
 /** A refresh makes a folder whole again, whatever was killed in it. */
-const refresh = async (world: World, random: Random.Random): Promise<Problems> => {
+const refresh = async (world: World, random: Random.Random): Promise<Checks.Problems> => {
   const problems: Array<string> = []
   for (const [number, { program }] of world.setup.hosts.entries()) {
     if (!world.incomplete.has(number) && random.chance(0.5)) continue
-    problems.push(...(await HostsChecks.runAlone(program, "refresh", ["s3-refresh"])).problems)
+    problems.push(...(await Checks.runAlone(program, "refresh", ["s3-refresh"])).problems)
     world.incomplete.delete(number)
     world.totals.refreshed += 1
   }
   return problems
 }
 
-const lookAtEverything = async (world: World, random: Random.Random): Promise<Problems> => {
+const lookAtEverything = async (world: World, random: Random.Random): Promise<Checks.Problems> => {
   const { listed, records, setup, totals } = world
-  const verified = await HostsChecks.verifyAll(setup, listed)
+  const verified = await Checks.verifyAll(setup.reader, setup.keyFile, listed)
   const restored = await HostsChecks.restoreAll(setup, listed, records)
   totals.archivesRestored += restored.archives
   // The dead are dead for the other host too, before it collects.
@@ -212,37 +122,35 @@ const lookAtEverything = async (world: World, random: Random.Random): Promise<Pr
   const refreshed = await refresh(world, random)
   const host = setup.hosts[random.between(0, 2) === 0 ? 0 : 1]
   const isSweeping = totals.rounds % 2 === 1
-  const swept = await (isSweeping ? HostsChecks.gcThatSweeps(setup, host) : HostsChecks.gcThatKeepsAll(host))
+  const swept = await (isSweeping
+    ? HostsChecks.gcThatSweeps(setup, host)
+    : Checks.gcThatKeepsAll(host.program))
   return [...verified, ...restored.problems, ...refreshed, ...swept]
 }
 
 /** Answers the log of the round. */
 export const run = async (world: World, round: number): Promise<ReadonlyArray<string>> => {
-  const { seed, setup, totals } = world
+  const { incomplete, records, seed, setup } = world
+  const { folder } = setup
   const random = Random.make(seed, round)
-  const scratch = path.join(setup.folder, "scratch")
+  const scratch = path.join(folder, "scratch")
   fs.mkdirSync(scratch)
-  for (const source of setup.sources) source.mutate(random)
-  const contents = new Map(setup.sources.map((source) => [source.group, contentOf(source)]))
+  const contents = Accounts.mutate(setup.sources, random)
 
   const all = await runActors(world, random, scratch)
-  for (const { actor, host } of all) if (actor.kind === "refresh") world.incomplete.add(host)
+  for (const { actor, host } of all) if (actor.kind === "refresh") incomplete.add(host)
   const after = await HostsChecks.list(setup)
   const problems = [
-    ...judge(world, all, after),
+    ...all.flatMap((ended) => Accounts.count(world, ended, verdictOf(world, ended, after))),
     ...after.problems,
-    ...accountForVanished(world, after, all),
-    ...compareRestored(world, all)
+    // A folder may still know what another host has forgotten meanwhile.
+    ...Accounts.accountForVanished(world, after, all, records.keys()),
+    ...Accounts.compareRestored(world, all).problems
   ]
-  record(world, after, contents)
-  world.listed = after
+  Accounts.record(world, after, contents)
   problems.push(...(await lookAtEverything(world, random)))
-  totals.rounds += 1
   const log = all.map((ended) => `    host ${ended.host} ${Actor.describe(ended)}`)
-  if (problems.length > 0) {
-    const title = `seed ${seed}, round ${round}, in ${setup.folder}:`
-    throw new Error([title, ...problems.map((line) => `  ${line}`), "  the round:", ...log].join("\n"))
-  }
+  Accounts.close(world, { round, folder, problems, log })
   fs.rmSync(scratch, { recursive: true })
   return log
 }

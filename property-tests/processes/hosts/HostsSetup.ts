@@ -42,7 +42,8 @@ export const prepare = async (folder: string): Promise<HostsSetup> => {
   const programWith = (cache: string): Program => ({
     file,
     store,
-    parameters: [...configuration, "--cache", place(cache)]
+    parameters: [...configuration, "--cache", place(cache)],
+    mayWarn: true
   })
   const granary = (...parameters: ReadonlyArray<string>): void => {
     execFileSync(process.execPath, [file, ...parameters], { stdio: ["ignore", "ignore", "pipe"] })

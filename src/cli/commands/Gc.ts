@@ -82,7 +82,10 @@ const bucketLines = (summary: Gc.GcSummary): ReadonlyArray<string> => {
   const { plan, requests } = summary
   if (plan.bucket === undefined || requests === undefined) return []
   const { mended, untrue } = summary.sweep ?? Gc.expectedOutcome(plan)
-  const { foreignIndexes, skew } = plan.bucket
+  const {
+    foreignIndexes,
+    site: { skew }
+  } = plan.bucket
   const would = plan.isDryRun ? "would be " : ""
   return [
     ...optionalLine(

@@ -19,11 +19,11 @@ import * as path from "node:path"
 import { Datastore } from "../../datastore/Datastore.ts"
 import * as ArchiveName from "../../model/ArchiveName.ts"
 import type * as ObjectKey from "../../objectstore/ObjectKey.ts"
-import type { ListedObject, ListPage } from "../../objectstore/ObjectStore.ts"
-import { pages } from "../../objectstore/ObjectStore.ts"
+import { type ListedObject, type ListPage, pages } from "../../objectstore/ObjectStore.ts"
 import { isNotFound } from "../../objectstore/ObjectStoreError.ts"
 import * as StoreKeys from "../../objectstore/StoreKeys.ts"
 import { Files } from "../../platform/Files.ts"
+import { decodeIndex, indexMaxBytes } from "../../store/SnapshotFiles.ts"
 import type { StorageError } from "../../store/StorageError.ts"
 import { storeError, type StoreError } from "../../store/StoreError.ts"
 import * as IndexFile from "../IndexFile.ts"
@@ -109,10 +109,10 @@ const fetch = (walk: Walk, key: ObjectKey.ObjectKey) =>
     const { chunks } = yield* Datastore
     const { objects } = walk.site.bucket
     const bytes = yield* objects
-      .get(key, IndexFile.indexMaxBytes)
+      .get(key, indexMaxBytes)
       .pipe(Effect.catchIf(isNotFound, () => Effect.succeed(undefined)))
     if (bytes === undefined) return undefined
-    return yield* IndexFile.decode(key, bytes).pipe(
+    return yield* decodeIndex(key, bytes).pipe(
       Effect.tap((index) => IndexFile.prove(key, index, chunks.digest)),
       Effect.catch((error) => Effect.as(foundDamage(walk, key, error), undefined))
     )

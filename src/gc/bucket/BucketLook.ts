@@ -6,16 +6,15 @@
  */
 import * as Effect from "effect/Effect"
 import type { Datastore } from "../../datastore/Datastore.ts"
-import type { ClockSkew } from "../../objectstore/ClockSkew.ts"
 import * as Digest from "../../model/Digest.ts"
 import { DigestTable } from "../../model/DigestTable.ts"
 import * as Snapshot from "../../model/Snapshot.ts"
 import * as StoreKeys from "../../objectstore/StoreKeys.ts"
 import type { Files } from "../../platform/Files.ts"
+import { decodeIndex, indexMaxBytes } from "../../store/SnapshotFiles.ts"
 import type { StorageError } from "../../store/StorageError.ts"
 import type { StoreError } from "../../store/StoreError.ts"
 import type { ChunkListing } from "../Judging.ts"
-import * as IndexFile from "../IndexFile.ts"
 import * as MissingChunks from "../MissingChunks.ts"
 import type { Removals } from "../Removals.ts"
 import type { BucketIndexes } from "./BucketIndexes.ts"
@@ -27,7 +26,6 @@ import * as Unlisted from "./Unlisted.ts"
 /** What a plan says about the bucket. */
 export interface BucketPlan extends Unlisted.UnlistedPlan {
   readonly site: BucketSite
-  readonly skew: ClockSkew | undefined
   /** Files of the cache folder that may go and have no object. */
   readonly locals: Removals
   /** Indexes that were read from the bucket, because the cache folder has none of them. */
@@ -48,7 +46,7 @@ export interface BucketLookInput extends ObjectListing.ObjectListingInput {
 /** Those of the marked digests that are absent, and not about to be mended. */
 const missingOf = (notFound: Uint8Array, absent: DigestTable, mendable: Uint8Array) => {
   const mended = new DigestTable()
-  for (let offset = 0; offset < mendable.length; offset += Digest.lengthBytes) mended.add(mendable, offset)
+  mended.addMany(mendable, 0, Digest.lengthBytes, mendable.length / Digest.lengthBytes)
   const missing: Array<Uint8Array> = []
   for (let offset = 0; offset < notFound.length; offset += Digest.lengthBytes) {
     if (!absent.has(notFound, offset) || mended.has(notFound, offset)) continue
@@ -64,8 +62,8 @@ const elsewhere = ({ indexes, site }: BucketLookInput): ReadonlyArray<MissingChu
     if (object?.kind !== "file") return []
     const { name, namespace, snapshot } = object
     if (!indexes.finished.has(Snapshot.toPath(namespace, snapshot))) return []
-    const read = site.bucket.objects.get(key, IndexFile.indexMaxBytes).pipe(
-      Effect.flatMap((bytes) => IndexFile.decode(key, bytes)),
+    const read = site.bucket.objects.get(key, indexMaxBytes).pipe(
+      Effect.flatMap((bytes) => decodeIndex(key, bytes)),
       Effect.catchIf(
         (error) => error._tag === "StoreError" || error.reason === "NotFound",
         () => Effect.succeed(undefined)
@@ -102,7 +100,7 @@ export const run = (
     return {
       listing,
       missing: { ...located, errors: [...errors, ...located.errors] },
-      bucket: { ...decided, site, skew: site.skew, locals, foreignIndexes: indexes.indexFiles },
+      bucket: { ...decided, site, locals, foreignIndexes: indexes.indexFiles },
       warnings: [...warnings]
     }
   })

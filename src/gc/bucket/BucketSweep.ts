@@ -28,7 +28,6 @@ import type { DeleteReport } from "../../objectstore/ObjectStore.ts"
 import type { ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
 import type { ObjectKey } from "../../objectstore/ObjectKey.ts"
 import { Files, isNotFound } from "../../platform/Files.ts"
-import { Progress } from "../../platform/Progress.ts"
 import { keyOf } from "../../store/bucket/StoreBucket.ts"
 import type { StorageError } from "../../store/StorageError.ts"
 import type { StoreError } from "../../store/StoreError.ts"
@@ -38,6 +37,7 @@ import { GcRules } from "../GcRules.ts"
 import type { Removal, Removals } from "../Removals.ts"
 import * as Sweep from "../Sweep.ts"
 import type { BucketPlan } from "./BucketLook.ts"
+import type { FileRow } from "./FileRows.ts"
 import * as Unlisted from "./Unlisted.ts"
 
 type Failure = StorageError | StoreError
@@ -56,35 +56,29 @@ interface Run {
   readonly tally: Sweep.Tally
 }
 
-const removalsIn = (removals: Removals, from: number, end: number): ReadonlyArray<Removal> =>
-  Array.from({ length: end - from }, (_, index) => removals.at(from + index))
-
 const keyFor = ({ bucket }: Run, { digest, kind, number }: Removal): ObjectKey =>
   keyOf(
     bucket.site.bucket,
     kind === "bad" ? { kind: "bad chunk", digest, number } : { kind: "chunk", digest }
   )
 
-const countRenewed = (tally: Sweep.Tally, { kind, sizeBytes }: Removal): void => {
-  tally.renewed.bytes += sizeBytes
-  tally.renewed.chunks += kind === "chunk" ? 1 : 0
-}
+const countError = (tally: Sweep.Tally, error: StorageError): void => void tally.errors.push(error.message)
 
-const countErrors = (tally: Sweep.Tally, error: StorageError): void => void tally.errors.push(error.message)
+const localFile = ({ digest, fileName }: Removal) =>
+  Effect.map(Datastore, ({ layout }) => `${path.dirname(chunkPath(layout, digest))}/${fileName}`)
 
 /** Whether nobody has used it since the plan was made; takes the local name away, if that is so. */
 const forget = ({ plan, tally }: Run, removal: Removal) =>
   Effect.gen(function* () {
     const files = yield* Files
     const rules = yield* GcRules
-    const { layout } = yield* Datastore
-    const file = `${path.dirname(chunkPath(layout, removal.digest))}/${removal.fileName}`
+    const file = yield* localFile(removal)
     const stat = yield* files.stat(file).pipe(Effect.catchIf(isNotFound, () => Effect.succeed(undefined)))
     if (stat === undefined) return true
     const isExpired =
       stat.kind === "file" && Math.max(stat.atimeSeconds, stat.mtimeSeconds) < plan.cutoffSeconds
     if (!isExpired && rules.rechecksUnderGuard) {
-      countRenewed(tally, removal)
+      Sweep.countRenewed(tally, removal, removal.sizeBytes)
       return false
     }
     if (rules.forgetsBeforeDeleting) yield* files.unlink(file)
@@ -103,10 +97,7 @@ const forgetAfterwards = (gone: ReadonlyArray<Removal>) =>
   Effect.gen(function* () {
     if ((yield* GcRules).forgetsBeforeDeleting) return
     const files = yield* Files
-    const { layout } = yield* Datastore
-    for (const { digest, fileName } of gone) {
-      yield* Effect.ignore(files.unlink(`${path.dirname(chunkPath(layout, digest))}/${fileName}`))
-    }
+    for (const removal of gone) yield* Effect.ignore(files.unlink(yield* localFile(removal)))
   })
 
 const isOpen = (outcome: DeleteReport | ObjectStoreError): boolean =>
@@ -123,7 +114,7 @@ const deleteObjects = (run: Run, removals: ReadonlyArray<Removal>) =>
       .pipe(Effect.catch((error) => Effect.succeed(error)))
     if ("_tag" in outcome) {
       removals.forEach((removal) => Sweep.countFailed(tally, removal))
-      countErrors(tally, outcome)
+      countError(tally, outcome)
     } else {
       for (const { error, key } of outcome.failed) {
         const removal = byKey.get(key)
@@ -153,7 +144,7 @@ const removeBatch = (run: Run, batch: ReadonlyArray<Removal>) =>
         Effect.gen(function* () {
           const isFree = new Set(free)
           for (const removal of batch) {
-            if (!isFree.has(removal.digest)) countRenewed(tally, removal)
+            if (!isFree.has(removal.digest)) Sweep.countRenewed(tally, removal, removal.sizeBytes)
             else if (yield* forget(run, removal)) chosen.push(removal)
           }
           return rules.holdsGuardsWhileDeleting ? yield* deleteObjects(run, chosen) : undefined
@@ -176,10 +167,10 @@ const removeObjects = (run: Run, progress: (done: number) => void) =>
     const batchSize = run.bucket.site.bucket.deleteBatchSize
     let failures = 0
     for (let from = 0; from < removals.count; from += batchSize) {
-      if (failures === failuresMax) return giveUp(run, removalsIn(removals, from, removals.count))
-      const end = Math.min(removals.count, from + batchSize)
-      failures = (yield* removeBatch(run, removalsIn(removals, from, end))) ? 0 : failures + 1
-      progress(end)
+      if (failures === failuresMax) return giveUp(run, removals.range(from, removals.count))
+      const batch = removals.range(from, from + batchSize)
+      failures = (yield* removeBatch(run, batch)) ? 0 : failures + 1
+      progress(from + batch.length)
     }
   })
 
@@ -196,15 +187,15 @@ const mendAndDrop = ({ bucket, tally }: Run) =>
     const { layout } = yield* Datastore
     for (const row of bucket.mendable.rows()) {
       const isMended = yield* Effect.result(Unlisted.mend(layout, bucket.site, row))
-      if (isMended._tag === "Failure") countErrors(tally, isMended.failure)
+      if (isMended._tag === "Failure") countError(tally, isMended.failure)
       else if (isMended.success) {
         tally.mended.chunks += 1
         tally.mended.bytes += row.sizeBytes
       }
     }
-    const drop = (row: Parameters<typeof Unlisted.drop>[2]) =>
+    const drop = (row: FileRow) =>
       Effect.match(Unlisted.drop(layout, bucket.site, row), {
-        onFailure: (error) => countErrors(tally, error),
+        onFailure: (error) => countError(tally, error),
         onSuccess: (isDropped) => void (tally.untrue += isDropped ? 1 : 0)
       })
     yield* Effect.forEach(bucket.untrue.rows(), drop, { concurrency: dropsAtOnce, discard: true })
@@ -217,7 +208,7 @@ const forgetRecords = ({ plan, tally }: Run) =>
     if (records === undefined || tally.removed.chunks === 0) return
     yield* records
       .forget(removedDigests(plan.listing.removals))
-      .pipe(Effect.catch((error) => Effect.sync(() => countErrors(tally, error))))
+      .pipe(Effect.catch((error) => Effect.sync(() => countError(tally, error))))
   })
 
 function* removedDigests(removals: Removals): IterableIterator<Digest> {
@@ -232,27 +223,14 @@ export const run = (
   bucket: BucketPlan
 ): Effect.Effect<Sweep.SweepOutcome, Failure, Datastore | Files> =>
   Effect.gen(function* () {
-    const { layout } = yield* Datastore
-    const report = yield* Progress
     const current: Run = { plan, bucket, tally: Sweep.makeTally() }
     const { tally } = current
-    const total = plan.listing.removals.count
-    const progress = (state: "started" | "running" | "ended", done: number) =>
-      report({
-        type: "progress",
-        task: "gc-remove",
-        subject: layout.base,
-        state,
-        unit: "chunks",
-        done,
-        total,
-        counts: { errors: tally.errors.length }
-      })
+    const progress = yield* Sweep.reporter(plan, tally)
     progress("started", 0)
     yield* mendAndDrop(current)
     yield* removeObjects(current, (done) => progress("running", done))
     yield* removeLocals(current)
     yield* forgetRecords(current)
-    progress("ended", total)
+    progress("ended", plan.listing.removals.count)
     return yield* Sweep.finish(plan, tally)
   })

@@ -58,7 +58,7 @@ export const findAbsent = (
   Effect.gen(function* () {
     const wanted = new DigestTable()
     for (const rows of digests) {
-      for (let offset = 0; offset < rows.length; offset += Digest.lengthBytes) wanted.add(rows, offset)
+      wanted.addMany(rows, 0, Digest.lengthBytes, rows.length / Digest.lengthBytes)
     }
     if (wanted.size === 0) return wanted
     if (wanted.size <= Math.max(questionsMin, pages)) {

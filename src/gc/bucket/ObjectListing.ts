@@ -19,11 +19,11 @@ import { type ChildStat, Files, isNotFound } from "../../platform/Files.ts"
 import { Progress } from "../../platform/Progress.ts"
 import type { StorageError } from "../../store/StorageError.ts"
 import type { StoreLayout } from "../../store/StoreLayout.ts"
+import { chunkFolders, foldersPerTurn } from "../ChunkListing.ts"
 import type { GcRules } from "../GcRules.ts"
 import {
   type ChunkListing,
   digestHexLength,
-  folderPattern,
   type Judging,
   type JudgingInput,
   loadDigest,
@@ -69,8 +69,6 @@ interface LocalNames {
 }
 
 const usingSuffix = ".using"
-
-const foldersPerTurn = 64
 
 const meaningHere = (suffix: string): RemovalKind | undefined =>
   suffix === "" ? plainChunk : suffix === usingSuffix ? { kind: "temporary", suffix } : meaningOf(suffix)
@@ -192,11 +190,7 @@ export const run = (input: ObjectListingInput): Effect.Effect<ObjectListing, Sto
         total: undefined,
         counts: { removable: listing.removals.count, requests: objects.pages }
       })
-    const entries = yield* files.readDirectory(layout.chunks)
-    const folders = entries
-      .filter(({ kind, name }) => kind === "directory" && folderPattern.test(name))
-      .map(({ name }) => name)
-      .toSorted()
+    const folders = yield* chunkFolders(layout)
     progress("started")
     for (let at = 0; ;) {
       const inBucket = yield* objects.folder

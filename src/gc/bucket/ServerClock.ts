@@ -13,7 +13,7 @@ import type { ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
 import * as StoreBucket from "../../store/bucket/StoreBucket.ts"
 import { storeError, type StoreError } from "../../store/StoreError.ts"
 
-export const skewMaxSeconds = 300
+const skewMaxSeconds = 300
 
 /** A slow answer leaves the bounds wide; another one may be quicker. */
 const samplesMax = 3

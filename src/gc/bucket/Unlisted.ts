@@ -27,7 +27,7 @@ export interface UnlistedPlan {
   readonly mendableCounts: ChunkCounts
 }
 
-export const nothingUnlisted = (): UnlistedPlan => ({
+const nothingUnlisted = (): UnlistedPlan => ({
   untrue: new FileRows(),
   mendable: new FileRows(),
   mendableCounts: { chunks: 0, bytes: 0 }
@@ -74,9 +74,7 @@ export const decide = ({
       if (!absent.has(digestBytes)) continue
       const isYoung = Math.max(row.atimeSeconds, row.mtimeSeconds) >= cutoffSeconds
       const isWanted = row.sizeBytes > 0 && (isYoung || marks.keeps(digestBytes))
-      const blob = yield* isWanted
-        ? Effect.result(readGood(layout, row.digest))
-        : Effect.succeed({ _tag: "Success", success: undefined } as const)
+      const blob = yield* Effect.result(isWanted ? readGood(layout, row.digest) : Effect.succeed(undefined))
       if (blob._tag === "Failure") {
         errors.push(blob.failure.message)
       } else if (blob.success === undefined) {

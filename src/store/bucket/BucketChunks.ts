@@ -8,13 +8,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
-import * as path from "node:path"
 import type * as Scope from "effect/Scope"
 import type { Digest } from "../../model/Digest.ts"
 import { ChunkCodec } from "../../platform/ChunkCodec.ts"
 import { kindOf } from "../../platform/chunkContent.ts"
-import { Files, type FileStat, isNotFound } from "../../platform/Files.ts"
-import { ChunkStore, type Discarded, type Inserted, type NewChunk, type SyncLevel } from "../ChunkStore.ts"
+import { Files } from "../../platform/Files.ts"
+import { ChunkStore, type Inserted, makeDiscard, type NewChunk, type SyncLevel } from "../ChunkStore.ts"
 import type { DigestGuards } from "../DigestGuards.ts"
 import type { StorageError } from "../StorageError.ts"
 import { storeError, type StoreError } from "../StoreError.ts"
@@ -24,7 +23,7 @@ import * as ChunkReading from "./ChunkReading.ts"
 import * as ChunkRepair from "./ChunkRepair.ts"
 import * as ChunkUpload from "./ChunkUpload.ts"
 import * as LocalChunks from "./LocalChunks.ts"
-import type { StoreBucket } from "./StoreBucket.ts"
+import { requestsInFlight, type StoreBucket } from "./StoreBucket.ts"
 import type { UploadRecords } from "./UploadRecords.ts"
 
 export interface BucketChunksOptions {
@@ -41,9 +40,6 @@ export interface BucketChunksOptions {
   /** Run before an object is set aside (`Hosts.condemning`). */
   readonly condemning?: Effect.Effect<void, StorageError>
 }
-
-/** A request takes some ten milliseconds, however many are under way. */
-const requestsInFlight = 12
 
 /** What encoded chunks may take that wait for the server. */
 const uploadBytes = 64 * 1024 * 1024
@@ -62,7 +58,7 @@ export const make = (
     const codec = yield* ChunkCodec
     const local = yield* LocalChunks.make(layout, { sync: syncLevel === "file" })
     const uploads = yield* ChunkUpload.make(bucket, { conditional, records })
-    const repair = yield* ChunkRepair.make({ bucket, condemning, guards, local, uploads })
+    const repair = yield* ChunkRepair.make({ bucket, condemning, guards, layout, local, uploads })
     const reading = yield* ChunkReading.make({ bucket, cache, guards, keeps, local, repair })
 
     /** Uploads a chunk that nobody here knows of, and says so. What the object is not is never kept as its content. */
@@ -112,18 +108,6 @@ export const make = (
         return Effect.fail(storeError("Refused", local.pathOf(digest), "what came is not a data blob"))
       })
 
-    /** Only what is here; the object stays. */
-    const discard = (digest: Digest, fileName: string, isExpired: (stat: FileStat) => boolean) =>
-      guards.guard(digest)(
-        Effect.gen(function* () {
-          const file = `${path.dirname(local.pathOf(digest))}/${fileName}`
-          const stat = yield* files.stat(file)
-          if (stat.kind !== "file" || !isExpired(stat)) return discarded("kept", stat.sizeBytes)
-          yield* files.unlink(file)
-          return discarded("removed", stat.sizeBytes)
-        }).pipe(Effect.catchIf(isNotFound, () => Effect.succeed(discarded("gone", 0))))
-      )
-
     return ChunkStore.of({
       digest: codec.digest,
       insert,
@@ -134,9 +118,8 @@ export const make = (
       check: reading.check,
       stat: (digest) => files.stat(local.pathOf(digest)),
       condemn: repair.condemn,
-      discard,
+      // Only what is here; the object stays.
+      discard: makeDiscard(files, guards, layout),
       parallelism: Math.max(codec.parallelism, requestsInFlight)
     })
   })
-
-const discarded = (state: Discarded["state"], sizeBytes: number): Discarded => ({ state, sizeBytes })

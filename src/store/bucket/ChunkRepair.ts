@@ -15,13 +15,14 @@ import * as Effect from "effect/Effect"
 import type { Digest } from "../../model/Digest.ts"
 import { deleteOne } from "../../objectstore/ObjectStore.ts"
 import { isNotFound, type ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
-import * as StoreKeys from "../../objectstore/StoreKeys.ts"
 import { ChunkCodec, verdictOf } from "../../platform/ChunkCodec.ts"
 import { largestBlobBytes } from "../../platform/chunkContent.ts"
 import { Files, type FilesError, isNotFound as isNoFile } from "../../platform/Files.ts"
+import * as badNames from "../badNames.ts"
 import type { WantedChunk } from "../ChunkStore.ts"
 import type { DigestGuards } from "../DigestGuards.ts"
 import type { StorageError } from "../StorageError.ts"
+import type { StoreLayout } from "../StoreLayout.ts"
 import type { ChunkUpload } from "./ChunkUpload.ts"
 import type { LocalChunks } from "./LocalChunks.ts"
 import * as StoreBucket from "./StoreBucket.ts"
@@ -37,6 +38,7 @@ export interface ChunkRepair {
 
 export interface ChunkRepairParts {
   readonly bucket: StoreBucket.StoreBucket
+  readonly layout: StoreLayout
   readonly local: LocalChunks
   readonly guards: DigestGuards["Service"]
   readonly uploads: Pick<ChunkUpload, "replace">
@@ -48,6 +50,7 @@ export const make = ({
   bucket,
   condemning,
   guards,
+  layout,
   local,
   uploads
 }: ChunkRepairParts): Effect.Effect<ChunkRepair, never, Files | ChunkCodec> =>
@@ -58,7 +61,6 @@ export const make = ({
     const keyOf = (digest: Digest) => StoreBucket.keyOf(bucket, { kind: "chunk", digest })
     const badKeyOf = (digest: Digest, number: number) =>
       StoreBucket.keyOf(bucket, { kind: "bad chunk", digest, number })
-    const badNameOf = (digest: Digest, number: number) => `${digest}.${number}.bad`
 
     const head = (key: ReturnType<typeof keyOf>) =>
       objects.head(key).pipe(Effect.catchIf(isNotFound, () => Effect.succeed(undefined)))
@@ -87,18 +89,11 @@ export const make = ({
         )
       )
 
-    /** Free in the bucket and in the folder; the last one is taken again when none is. */
-    const freeNumber = (digest: Digest): Effect.Effect<number, StorageError> =>
-      Effect.gen(function* () {
-        for (let number = 0; number < StoreKeys.badNumberMax; number++) {
-          const isHere = yield* files.stat(`${local.pathOf(digest)}.${number}.bad`).pipe(
-            Effect.as(true),
-            Effect.catchIf(isNoFile, () => Effect.succeed(false))
-          )
-          if (!isHere && (yield* head(badKeyOf(digest, number))) === undefined) return number
-        }
-        return StoreKeys.badNumberMax
-      })
+    /** Free in the bucket and in the folder. */
+    const freeNumber = (digest: Digest) =>
+      badNames.freeNumber(files, layout, digest, (number) =>
+        Effect.map(head(badKeyOf(digest, number)), (found) => found !== undefined)
+      )
 
     /** With nothing to put in its place. */
     const withdraw = (digest: Digest, name: string, etag: string) =>
@@ -117,9 +112,9 @@ export const make = ({
           const number = yield* freeNumber(digest)
           yield* objects.copy(keyOf(digest), badKeyOf(digest, number))
           const good = yield* goodCopy(chunk)
-          if (good === undefined) yield* withdraw(digest, badNameOf(digest, number), info.etag)
+          if (good === undefined) yield* withdraw(digest, badNames.badName(digest, number), info.etag)
           else yield* uploads.replace(digest, good)
-          return badNameOf(digest, number)
+          return badNames.badName(digest, number)
         })
       )
 

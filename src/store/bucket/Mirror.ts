@@ -63,7 +63,6 @@ export interface Mirror {
   readonly removeGroupIfEmpty: (namespace: Namespace, group: Group) => Effect.Effect<boolean, Failure>
   /** Makes the marker of one namespace; those around it are asked for one by one. */
   readonly createNamespace: (namespace: Namespace) => Effect.Effect<void, Failure>
-  readonly removeNamespace: (namespace: Namespace) => Effect.Effect<void, Failure>
 }
 
 const ownerMaxBytes = 64 * 1024
@@ -183,12 +182,9 @@ const groupsIn = (bucket: StoreBucket) => {
   return { claimOwner, removeGroupIfEmpty }
 }
 
-export const make = (bucket: StoreBucket): Mirror => {
-  const markerOf = (namespace: Namespace) => keyOf(bucket, { kind: "namespace", namespace })
-  return {
-    ...snapshotsIn(bucket),
-    ...groupsIn(bucket),
-    createNamespace: (namespace) => Effect.asVoid(bucket.objects.putIfAbsent(markerOf(namespace), empty)),
-    removeNamespace: (namespace) => deleteOne(bucket.objects, markerOf(namespace))
-  }
-}
+export const make = (bucket: StoreBucket): Mirror => ({
+  ...snapshotsIn(bucket),
+  ...groupsIn(bucket),
+  createNamespace: (namespace) =>
+    Effect.asVoid(bucket.objects.putIfAbsent(keyOf(bucket, { kind: "namespace", namespace }), empty))
+})

@@ -17,10 +17,7 @@ import { storeError } from "../StoreError.ts"
 import { asFilesError, readOnly, readOnlyDetail } from "./bucketFailures.ts"
 import { fileStat } from "./BucketFiles.ts"
 import * as SingleFlight from "./SingleFlight.ts"
-import { keyOf, type StoreBucket } from "./StoreBucket.ts"
-
-/** A request takes some ten milliseconds, however many are under way. */
-const requestsInFlight = 12
+import { keyOf, requestsInFlight, type StoreBucket } from "./StoreBucket.ts"
 
 const explain = (digest: Digest, error: ObjectStoreError): ChunkError | ObjectStoreError => {
   if (isNotFound(error)) return new ChunkError({ digest, reason: "Missing", detail: "" })

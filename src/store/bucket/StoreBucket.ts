@@ -11,6 +11,9 @@ import { batchSizeMax, type ListedObject, type ObjectStore, pages } from "../../
 import type { ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
 import * as StoreKeys from "../../objectstore/StoreKeys.ts"
 
+/** Of one store's chunks: a request takes some ten milliseconds, however many are under way. */
+export const requestsInFlight = 12
+
 export interface StoreBucket {
   readonly objects: ObjectStore["Service"]
   /** The datastore's name: the first segment of all its keys. */
