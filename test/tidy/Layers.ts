@@ -13,6 +13,8 @@ const ranks: ReadonlyArray<ReadonlyArray<string>> = [
   ["store", "config"],
   ["datastore"],
   ["backup", "restore", "verify", "gc", "prune", "inspect", "refresh"],
+  ["vfs"],
+  ["fuse", "webdav"],
   ["cli", "promises"],
   ["index"]
 ]
