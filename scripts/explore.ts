@@ -4,8 +4,9 @@
  * each exploration prints one line of a Markdown table when it is done, so that it can be stopped and go on elsewhere.
  * Ends with an error when anything is found.
  *
- * `npm run explore -- [R1 R7 ...] [--case N] [--seed N] [--bounded]`: `--case` takes the Nth scenario of each row only,
- * `--bounded` begins with the schedules of three preemptions.
+ * `npm run explore -- [R1 R7 ...] [--case N] [--seed N] [--bounded] [--only TEXT]`: `--case` takes the Nth scenario of
+ * each row only, `--bounded` begins with the schedules of three preemptions, `--only` passes over all explorations whose
+ * name lacks the text, such as `priorities`.
  */
 import { parseArgs } from "node:util"
 
@@ -14,7 +15,8 @@ const { positionals, values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
     case: { type: "string" },
-    bounded: { type: "boolean", default: false }
+    bounded: { type: "boolean", default: false },
+    only: { type: "string", default: "" }
   }
 })
 process.env["GRANARY_EXPLORE"] = "full"
@@ -32,7 +34,9 @@ line(Array.from({ length: 9 }, () => "---"))
 for (const { cases, id } of rows.filter((row) => positionals.length === 0 || positionals.includes(row.id))) {
   const chosen = values.case === undefined ? cases : cases.slice(Number(values.case) - 1, Number(values.case))
   for (const one of chosen) {
-    for (const { isExhaustive, name, report } of prove(one, values.bounded)) {
+    for (const proof of prove(one, values.bounded)) {
+      if (!proof.name.includes(values.only)) continue
+      const { isExhaustive, name, report } = proof
       const isComplete = isExhaustive ? (report.complete ? "yes" : "no") : ""
       const found =
         report.failure === undefined ? "nothing" : `${report.failure.kind}: ${report.failure.message}`

@@ -102,7 +102,19 @@ export interface Proof {
   readonly name: string
   /** It leaves nothing out within its bounds. */
   readonly isExhaustive: boolean
+  /** Explored when it is asked for. */
   readonly report: Report
+}
+
+const proof = (name: string, isExhaustive: boolean, explore: () => Report): Proof => {
+  let report: Report | undefined
+  return {
+    name,
+    isExhaustive,
+    get report() {
+      return (report ??= withoutStacks(explore))
+    }
+  }
 }
 
 /** Few enough to play every one, without a bound. */
@@ -114,22 +126,20 @@ const proveBounded = function* (of: Case): Iterable<Proof> {
   const scenario = make(guarded)
   const all = { ...world, maxRuns: fullExhaustiveRuns }
   const maxRuns = Math.ceil((isFull ? fullSeededRuns : of.dailySeededRuns) / 2)
-  yield {
-    name: `all schedules of ${preemptions[moment]} preemptions`,
-    isExhaustive: true,
-    report: withoutStacks(() => Explore.exhaustive(scenario, { ...all, preemptions: preemptions[moment] }))
-  }
+  yield proof(`all schedules of ${preemptions[moment]} preemptions`, true, () =>
+    Explore.exhaustive(scenario, { ...all, preemptions: preemptions[moment] })
+  )
   if (crashes !== undefined) {
     const { kinds } = crashes
     const schedules = { preemptions: crashes.preemptions[moment] }
-    const report = withoutStacks(() => Explore.crashes(scenario, { ...all, kinds, schedules }))
-    yield { name: `${kinds.join(", ")} at every step`, isExhaustive: true, report }
+    yield proof(`${kinds.join(", ")} at every step`, true, () =>
+      Explore.crashes(scenario, { ...all, kinds, schedules })
+    )
   }
   if (of.dailySeededRuns === 0) return
-  const byPriorities = withoutStacks(() => Explore.pct(scenario, { ...world, depth: 4, seed, maxRuns }))
-  yield { name: "random priorities", isExhaustive: false, report: byPriorities }
-  const byChoices = withoutStacks(() => Explore.seeded(scenario, { ...world, seed, maxRuns }))
-  yield { name: "random choices", isExhaustive: false, report: byChoices }
+  const random = { ...world, seed, maxRuns }
+  yield proof("random priorities", false, () => Explore.pct(scenario, { ...random, depth: 4 }))
+  yield proof("random choices", false, () => Explore.seeded(scenario, random))
 }
 
 /**
@@ -139,10 +149,11 @@ const proveBounded = function* (of: Case): Iterable<Proof> {
 export const prove = function* (of: Case, isBounded = !isFull): Iterable<Proof> {
   if (!isBounded && of.crashes === undefined) {
     const options = { ...of.world, maxRuns: ordersMax }
-    const report = withoutStacks(() => Explore.everyOrder(of.make(guarded), options))
-    if (report.complete || report.failure !== undefined) {
-      return yield { name: "every order that makes a difference", isExhaustive: true, report }
-    }
+    const everyOrder = proof("every order that makes a difference", true, () =>
+      Explore.everyOrder(of.make(guarded), options)
+    )
+    const { complete, failure } = everyOrder.report
+    if (complete || failure !== undefined) return yield everyOrder
   }
   yield* proveBounded(of)
 }
