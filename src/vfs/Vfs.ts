@@ -1,6 +1,6 @@
 /**
- * Vfs: a whole datastore, or a part of it, as one read-only tree of files, for whoever serves it: a FUSE driver, WebDAV,
- * the library's own calls (`VfsPaths`).
+ * Vfs: a whole datastore, or a part of it, as one read-only tree of files, for whoever serves it: a FUSE driver,
+ * WebDAV, the library's own calls (`VfsPaths`).
  *
  * Everything is asked for by inode. There are no open files: whoever reads says from where, and the tree notices by
  * itself what is read in order. So a server that was never told of an end leaks nothing. An effect that is interrupted
@@ -79,13 +79,13 @@ export class Vfs extends Context.Service<
     /** Fails with `NoAttribute` when there is none of that name. */
     readonly xattr: (inode: Inode, name: Uint8Array) => Effect.Effect<Uint8Array, VfsError>
     /**
-     * Up to `lengthBytes` bytes from `offset` on: fewer only at the end of the file, none behind it. The bytes are not to
-     * be changed, and stay as they are for as long as somebody holds them.
+     * Up to `lengthBytes` bytes from `offset` on: fewer only at the end of the file, none behind it. The bytes are not
+     * to be changed, and stay as they are for as long as somebody holds them.
      */
     readonly read: (inode: Inode, offset: number, lengthBytes: number) => Effect.Effect<Uint8Array, VfsError>
     /**
-     * Where from `offset` on the next data or the next hole begins; the end of the file counts as a hole. Undefined when
-     * there is none, or `offset` is not in the file.
+     * Where from `offset` on the next data or the next hole begins; the end of the file counts as a hole. Undefined
+     * when there is none, or `offset` is not in the file.
      */
     readonly seek: (inode: Inode, offset: number, wanted: Seek) => Effect.Effect<number | undefined, VfsError>
     readonly statistics: Effect.Effect<Statistics, VfsError>

@@ -1,4 +1,6 @@
-/** VfsError: why something in the tree could not be looked at or read. Every reason stands for one error of a system. */
+/**
+ * VfsError: why something in the tree could not be looked at or read. Every reason stands for one error of a system.
+ */
 import * as Data from "effect/Data"
 
 export type VfsReason =

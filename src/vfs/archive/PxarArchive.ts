@@ -1,0 +1,344 @@
+/**
+ * PxarArchive: one file archive that is open, as part of the tree: directories listed with all attributes in one go,
+ * names looked up, contents read. Version 1 is one stream, version 2 two; the contents' stream is opened when the first
+ * byte of it is wanted.
+ *
+ * Places are what inodes say: where a directory ends, where anything else begins. Archives may be crafted: what does
+ * not fit is `Damaged`, and never followed.
+ */
+import * as Effect from "effect/Effect"
+import { attempt } from "../../format/attempt.ts"
+import { fail, type FormatError } from "../../format/FormatError.ts"
+import * as Accessor from "../../format/pxar/Accessor.ts"
+import type { Entry as PxarEntry, FileEntry, HardlinkEntry } from "../../format/pxar/Entry.ts"
+import type { ChildExtent } from "../../format/pxar/GoodbyeTable.ts"
+import type { ExtendedAttribute } from "../../model/FileMetadata.ts"
+import { PosixError } from "../../platform/Posix.ts"
+import type { ContentReader } from "../content/ContentReader.ts"
+import { directoryBase, leafBase, placeOf } from "../tree/inodes.ts"
+import { once } from "../tree/once.ts"
+import { inWordsOf } from "../tree/toVfsError.ts"
+import type { Attributes, Entry, Inode, Listing, Seek } from "../Vfs.ts"
+import { type VfsError, vfsError } from "../VfsError.ts"
+import { WeightedCache } from "../tree/WeightedCache.ts"
+import { attributesOf, directoryLinkCount, type Owners } from "./attributesOf.ts"
+import * as Directories from "./Directories.ts"
+import { type Found, readChildren, readNamed, readTargets } from "./readEntries.ts"
+import { allSingle, type LinkCounts } from "./LinkCounts.ts"
+import { PlainEntries } from "./PlainEntries.ts"
+import type { Listings } from "./Listings.ts"
+import { xattrsOf } from "./xattrsOf.ts"
+
+export interface PxarArchiveOptions {
+  /** Of the archive; see `inodes`. */
+  readonly slot: number
+  /** Snapshot and archive, for messages. */
+  readonly subject: string
+  readonly source: ContentReader
+  /** The contents of a split archive. */
+  readonly payload:
+    | { readonly sizeBytes: number; readonly open: Effect.Effect<ContentReader, VfsError> }
+    | undefined
+  readonly owners: Owners
+  readonly listings: Listings
+  /** How many names files have, as far as that can be known; asked for when it is first needed. */
+  readonly linkCounts: (archive: PxarArchive) => Effect.Effect<LinkCounts, VfsError>
+}
+
+/** What has a position in an archive. */
+export interface ArchivePlace {
+  readonly isDirectory: boolean
+  readonly position: number
+}
+
+export interface PxarArchive {
+  readonly slot: number
+  readonly subject: string
+  readonly version: 1 | 2
+  readonly source: ContentReader
+  readonly rootEnd: number
+  readonly attributes: (place: ArchivePlace) => Effect.Effect<Attributes, VfsError>
+  /** Undefined when the directory has nothing of that name. */
+  readonly lookup: (directoryEnd: number, name: Uint8Array) => Effect.Effect<Attributes | undefined, VfsError>
+  readonly list: (directoryEnd: number) => Effect.Effect<Listing, VfsError>
+  /** Undefined for the root. */
+  readonly parent: (directoryEnd: number) => Effect.Effect<Inode | undefined, VfsError>
+  /** Where the target of a hard link of that path begins; undefined when there is none. */
+  readonly linkTarget: (path: ReadonlyArray<Uint8Array>) => Effect.Effect<number | undefined, VfsError>
+  readonly readLink: (place: ArchivePlace) => Effect.Effect<Uint8Array, VfsError>
+  readonly xattrs: (place: ArchivePlace) => Effect.Effect<ReadonlyArray<ExtendedAttribute>, VfsError>
+  readonly read: (
+    place: ArchivePlace,
+    offset: number,
+    lengthBytes: number
+  ) => Effect.Effect<Uint8Array, VfsError>
+  readonly seek: (
+    place: ArchivePlace,
+    offset: number,
+    wanted: Seek
+  ) => Effect.Effect<number | undefined, VfsError>
+}
+
+const filesMax = 4096
+
+const nothing = new Uint8Array(0)
+
+/** What the format reads here and there, in memory of its own: it keeps some of it. */
+const rangesOf = (
+  sizeBytes: number,
+  open: Effect.Effect<ContentReader, VfsError>
+): Accessor.RangeReader<VfsError> => ({
+  sizeBytes,
+  read: (offset, lengthBytes) =>
+    Effect.flatMap(open, (content) => Effect.map(content.look(offset, lengthBytes), (bytes) => bytes.slice()))
+})
+
+/** What the parts of an open archive share. */
+interface Parts {
+  readonly options: PxarArchiveOptions
+  readonly archive: Accessor.Archive<VfsError>
+  readonly directories: Directories.Directories
+  readonly counts: Effect.Effect<LinkCounts, VfsError>
+}
+
+type Failure = FormatError | VfsError
+
+/** What an inode stands for. */
+type Resolved = Exclude<PxarEntry, HardlinkEntry>
+
+/** Links are resolved before anything gets an inode. */
+const notLink = (entry: PxarEntry): Resolved =>
+  entry.kind === "hardlink"
+    ? fail("pxar archive", entry.targetFileOffset, "an entry that is no hard link", "a hard link")
+    : entry
+
+const browsing = ({ archive, counts, directories, options }: Parts) => {
+  const { listings, owners, slot, source } = options
+  const { version } = archive
+  const [directoryStart, leafStart] = [directoryBase(slot), leafBase(slot)]
+
+  const ofDirectory = (entry: Resolved, endOffset: number): Attributes =>
+    attributesOf(entry, directoryStart + BigInt(endOffset), directoryLinkCount, owners)
+
+  const ofLeaf = (entry: Resolved, fileOffset: number, known: LinkCounts | undefined): Attributes => {
+    const linkCount = entry.kind === "file" ? (known?.countOf(fileOffset) ?? 1) : 1
+    return attributesOf(entry, leafStart + BigInt(fileOffset), linkCount, owners)
+  }
+
+  /** Asked for as late as possible: a directory without regular files never needs them. */
+  const countsFor = (entry: PxarEntry) => (entry.kind === "file" ? counts : Effect.succeed(undefined))
+
+  const entryOf = ({ isDirectory, position }: ArchivePlace): Effect.Effect<Resolved, Failure> =>
+    isDirectory
+      ? Effect.map(directories.open(position), ({ entry }) => entry)
+      : Effect.flatMap(readNamed(version, source, position), ({ entry }) => attempt(() => notLink(entry)))
+
+  const attributes = ({ isDirectory, position }: ArchivePlace) =>
+    Effect.gen(function* () {
+      const entry = yield* entryOf({ isDirectory, position })
+      if (isDirectory) return ofDirectory(entry, position)
+      return ofLeaf(entry, position, yield* countsFor(entry))
+    })
+
+  const attributesOfChild = (child: Accessor.Child, entry: PxarEntry, directoryEnd: number) =>
+    Effect.gen(function* () {
+      if (entry.kind === "directory") {
+        directories.remember(child.endOffset, child.entryStart, directoryEnd)
+        return ofDirectory(entry, child.endOffset)
+      }
+      if (entry.kind !== "hardlink") return ofLeaf(entry, child.fileOffset, yield* countsFor(entry))
+      const target = yield* Accessor.resolveHardlink(archive, child, entry)
+      return ofLeaf(target.entry, target.child.fileOffset, yield* counts)
+    })
+
+  const childOf = (directoryEnd: number, name: Uint8Array) =>
+    Effect.flatMap(directories.open(directoryEnd), ({ entry, table }) =>
+      Accessor.lookup(archive, { child: archive.root, entry, table }, name)
+    )
+
+  const lookup = (directoryEnd: number, name: Uint8Array) =>
+    Effect.gen(function* () {
+      const listed = listings.find(directoryStart + BigInt(directoryEnd), name)
+      if (listed !== "unknown") return listed?.attributes
+      const child = yield* childOf(directoryEnd, name)
+      if (child === undefined) return undefined
+      return yield* attributesOfChild(child, yield* Accessor.readEntry(archive, child), directoryEnd)
+    })
+
+  const shownOf = (
+    { endOffset, named }: Found,
+    targets: ReadonlyMap<number, FileEntry>,
+    directoryEnd: number
+  ): Entry => {
+    const { entry, entryStart, fileOffset, name } = named
+    if (entry.kind === "directory") {
+      directories.remember(endOffset, entryStart, directoryEnd)
+      return { name, attributes: ofDirectory(entry, endOffset) }
+    }
+    if (entry.kind !== "hardlink") return { name, attributes: ofLeaf(entry, fileOffset, undefined) }
+    const target = targets.get(entry.targetFileOffset)
+    if (target === undefined) throw new Error(`the target at ${entry.targetFileOffset} was not read`)
+    return { name, attributes: ofLeaf(target, entry.targetFileOffset, undefined) }
+  }
+
+  const counted = (entry: Entry, known: LinkCounts): Entry => {
+    const { attributes: shown, name } = entry
+    const linkCount = shown.kind === "file" ? known.countOf(placeOf(shown.inode).position) : shown.linkCount
+    return linkCount === shown.linkCount ? entry : { name, attributes: { ...shown, linkCount } }
+  }
+
+  const list = (directoryEnd: number): Effect.Effect<Listing, Failure> =>
+    Effect.gen(function* () {
+      const inode = directoryStart + BigInt(directoryEnd)
+      const kept = listings.get(inode)
+      if (kept !== undefined) return kept
+      const { table } = yield* directories.open(directoryEnd)
+      const onDirectory = (endOffset: number, entryStart: number): void =>
+        directories.remember(endOffset, entryStart, directoryEnd)
+      const plain = new PlainEntries({ slot, version, owners, onDirectory })
+      const children = yield* readChildren(version, source, table.children, plain)
+      const targets = yield* readTargets(archive, source, children)
+      let entries = children.map((child) =>
+        "named" in child ? shownOf(child, targets, directoryEnd) : child
+      )
+      if (entries.some(({ attributes: { kind } }) => kind === "file")) {
+        const known = yield* counts
+        if (known !== allSingle) entries = entries.map((entry) => counted(entry, known))
+      }
+      const listing = { entries, validSeconds: Number.POSITIVE_INFINITY }
+      listings.keep(inode, listing)
+      return listing
+    })
+
+  const linkTarget = (path: ReadonlyArray<Uint8Array>) =>
+    Effect.gen(function* () {
+      let directoryEnd = archive.root.endOffset
+      for (const name of path.slice(0, -1)) {
+        const child = yield* childOf(directoryEnd, name)
+        if (child === undefined) return undefined
+        directories.remember(child.endOffset, child.entryStart, directoryEnd)
+        directoryEnd = child.endOffset
+      }
+      const child = yield* childOf(directoryEnd, path.at(-1) ?? nothing)
+      const entry = child === undefined ? undefined : yield* Accessor.readEntry(archive, child)
+      return entry?.kind === "hardlink" ? entry.targetFileOffset : undefined
+    })
+
+  return { attributes, entryOf, linkTarget, list, lookup }
+}
+
+/** Contents of regular files. */
+const contents = (
+  { archive, options }: Parts,
+  entryOf: (place: ArchivePlace) => Effect.Effect<Resolved, Failure>
+) => {
+  const { payload, source, subject } = options
+  const files = new WeightedCache<number, Accessor.ContentRange>(filesMax)
+
+  const rangeOf = (place: ArchivePlace): Effect.Effect<Accessor.ContentRange, Failure> =>
+    Effect.gen(function* () {
+      const entry = yield* entryOf(place)
+      if (entry.kind === "directory") return yield* vfsError("IsADirectory", subject, "it is a directory")
+      if (entry.kind !== "file")
+        return yield* vfsError("WrongKind", subject, `a ${entry.kind} has no content`)
+      if (entry.content.stream === "payload" && payload === undefined) {
+        return yield* vfsError(
+          "Damaged",
+          subject,
+          "the snapshot lacks the archive's contents (its .ppxar part)"
+        )
+      }
+      const range = yield* Accessor.contentRange(archive, entry)
+      files.set(place.position, range, 1)
+      return range
+    })
+
+  const known = (place: ArchivePlace) => {
+    const range = place.isDirectory ? undefined : files.get(place.position)
+    return range === undefined ? rangeOf(place) : Effect.succeed(range)
+  }
+
+  const streamOf = ({ stream }: Accessor.ContentRange) =>
+    stream === "archive" || payload === undefined ? Effect.succeed(source) : payload.open
+
+  const read = (place: ArchivePlace, offset: number, lengthBytes: number) =>
+    Effect.flatMap(known(place), (range) => {
+      const wantedBytes = Math.min(lengthBytes, range.sizeBytes - offset)
+      if (wantedBytes <= 0) return Effect.succeed(nothing)
+      return Effect.flatMap(streamOf(range), (content) =>
+        content.read(range.offset + offset, wantedBytes, range.offset + range.sizeBytes)
+      )
+    })
+
+  /** An archive does not say where a file's holes were. */
+  const seek = (place: ArchivePlace, offset: number, wanted: Seek) =>
+    Effect.map(known(place), ({ sizeBytes }) => {
+      if (offset < 0 || offset >= sizeBytes) return undefined
+      return wanted === "data" ? offset : sizeBytes
+    })
+
+  return { read, seek }
+}
+
+export const open = (options: PxarArchiveOptions): Effect.Effect<PxarArchive, VfsError> =>
+  Effect.gen(function* () {
+    const { payload, source, subject } = options
+    const told = inWordsOf(subject)
+    const archive = yield* told(
+      Accessor.openArchive(
+        rangesOf(source.sizeBytes, Effect.succeed(source)),
+        payload === undefined ? undefined : rangesOf(payload.sizeBytes, payload.open)
+      )
+    )
+    const { root, version } = archive
+    const directories = Directories.make(archive, source, (extent: ChildExtent) =>
+      readNamed(version, source, extent.fileOffset, extent)
+    )
+    const counts: Effect.Effect<LinkCounts, VfsError> = yield* once(
+      Effect.suspend(() => options.linkCounts(opened))
+    )
+    const parts: Parts = { options, archive, directories, counts }
+    const { attributes, entryOf, linkTarget, list, lookup } = browsing(parts)
+    const { read, seek } = contents(parts, entryOf)
+
+    const readLink = (place: ArchivePlace) =>
+      Effect.flatMap(entryOf(place), (entry): Effect.Effect<Uint8Array, VfsError> =>
+        entry.kind === "symlink"
+          ? Effect.succeed(entry.target)
+          : Effect.fail(vfsError("WrongKind", subject, `a ${entry.kind} leads nowhere`))
+      )
+
+    const xattrs = (place: ArchivePlace) =>
+      Effect.flatMap(entryOf(place), (entry) =>
+        Effect.try({
+          try: () => xattrsOf(entry.metadata),
+          catch: (error) => {
+            if (!(error instanceof PosixError)) throw error
+            return vfsError("Damaged", subject, "an access control list that no system could have")
+          }
+        })
+      )
+
+    const parent = (directoryEnd: number) =>
+      Effect.map(directories.parentEnd(directoryEnd), (end) =>
+        end === undefined ? undefined : directoryBase(options.slot) + BigInt(end)
+      )
+
+    const opened: PxarArchive = {
+      slot: options.slot,
+      subject,
+      version,
+      source,
+      rootEnd: root.endOffset,
+      attributes: (place) => told(attributes(place)),
+      lookup: (directoryEnd, name) => told(lookup(directoryEnd, name)),
+      list: (directoryEnd) => told(list(directoryEnd)),
+      parent: (directoryEnd) => told(parent(directoryEnd)),
+      linkTarget: (path) => told(linkTarget(path)),
+      readLink: (place) => told(readLink(place)),
+      xattrs: (place) => told(xattrs(place)),
+      read: (place, offset, lengthBytes) => told(read(place, offset, lengthBytes)),
+      seek: (place, offset, wanted) => told(seek(place, offset, wanted))
+    }
+    return opened
+  })

@@ -1,0 +1,178 @@
+/**
+ * readEntries: entries of an archive, read where they stand: one by one, or all children of a directory with as few
+ * reads as there are places that lie apart.
+ */
+import * as Effect from "effect/Effect"
+import { attempt } from "../../format/attempt.ts"
+import { fail, type FormatError } from "../../format/FormatError.ts"
+import type { Archive } from "../../format/pxar/Accessor.ts"
+import type { FileEntry } from "../../format/pxar/Entry.ts"
+import type { ChildExtent } from "../../format/pxar/GoodbyeTable.ts"
+import * as Items from "../../format/pxar/Items.ts"
+import type { ContentReader } from "../content/ContentReader.ts"
+import type { VfsError } from "../VfsError.ts"
+import type { Entry as ShownEntry } from "../Vfs.ts"
+import type { PlainEntries } from "./PlainEntries.ts"
+import { decodeChild, decodeNamed, type NamedEntry, planRuns, type Run } from "./NamedEntries.ts"
+
+type Failure = FormatError | VfsError
+
+/** A child of a directory that is not plain. */
+export interface Found {
+  readonly named: NamedEntry
+  /** Of the child, all that is in it included. */
+  readonly endOffset: number
+}
+
+const smallReadBytes = 512
+
+/** Runs read at the same time: they are far from each other, so that each may have to be fetched. */
+const runsAtOnce = 8
+
+/** Reads from `start` on, more and more until `decode` has what it needs. */
+const readGrowing = <A extends object>(
+  source: ContentReader,
+  start: number,
+  endOffset: number,
+  decode: (bytes: Uint8Array) => A | number,
+  firstBytes = smallReadBytes
+): Effect.Effect<A, Failure> =>
+  Effect.gen(function* () {
+    let wantedBytes = firstBytes
+    for (;;) {
+      const lengthBytes = Math.max(0, Math.min(wantedBytes, endOffset - start))
+      const bytes = yield* source.look(start, lengthBytes)
+      const decoded = yield* attempt(() => decode(asPlain(bytes)))
+      if (typeof decoded !== "number") return decoded
+      wantedBytes = Math.max(decoded, 2 * lengthBytes)
+    }
+  })
+
+/** The entry whose FILENAME item stands there: a child of that extent, or anything in the archive. */
+export const readNamed = (
+  version: 1 | 2,
+  source: ContentReader,
+  fileOffset: number,
+  extent?: ChildExtent
+): Effect.Effect<NamedEntry, Failure> => {
+  const limitOffset = extent?.endOffset ?? source.sizeBytes
+  return readGrowing(source, fileOffset, limitOffset, (bytes) =>
+    extent === undefined
+      ? decodeNamed(version, bytes, fileOffset, limitOffset)
+      : decodeChild(version, bytes, extent)
+  )
+}
+
+/** Decodes what stands at `at` in the bytes of a run. */
+type Decode<A> = (bytes: Uint8Array, view: DataView, at: number, extent: ChildExtent) => A | number
+
+/** Views of a `Buffer` look like copies of it, and decoders take copies. */
+const asPlain = (bytes: Uint8Array): Uint8Array =>
+  new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+/** Decodes all extents of a run; of those whose heads were too short, it tells how much they need. */
+const decodeRun = <A>(
+  read: Uint8Array,
+  run: Run,
+  extents: ReadonlyArray<ChildExtent>,
+  decode: Decode<A>
+): ReadonlyArray<A | number> => {
+  const bytes = asPlain(read)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const decoded: Array<A | number> = []
+  for (let child = run.firstChild; child < run.endChild; child++) {
+    const extent = extents[child]
+    if (extent !== undefined) decoded.push(decode(bytes, view, extent.fileOffset - run.offset, extent))
+  }
+  return decoded
+}
+
+/** Reads and decodes what stands at each of the extents, which are in order. */
+const readAll = <A extends object>(
+  source: ContentReader,
+  extents: ReadonlyArray<ChildExtent>,
+  decode: Decode<A>
+): Effect.Effect<ReadonlyArray<A>, Failure> =>
+  Effect.gen(function* () {
+    const readRun = (run: Run) =>
+      Effect.flatMap(source.look(run.offset, run.endOffset - run.offset), (bytes) =>
+        attempt(() => decodeRun(bytes, run, extents, decode))
+      )
+    const runs = planRuns(extents)
+    const [only] = runs
+    const decoded =
+      runs.length === 1 && only !== undefined
+        ? yield* readRun(only)
+        : (yield* Effect.forEach(runs, readRun, { concurrency: runsAtOnce })).flat()
+    const whole: Array<A> = []
+    for (const [index, one] of decoded.entries()) {
+      const extent = extents[index]
+      if (typeof one !== "number") whole.push(one)
+      else if (extent !== undefined) {
+        const again = (bytes: Uint8Array) => decode(bytes, viewOf(bytes), 0, extent)
+        whole.push(yield* readGrowing(source, extent.fileOffset, extent.endOffset, again, one))
+      }
+    }
+    return whole
+  })
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+const pieceOf = (bytes: Uint8Array, at: number, { endOffset, fileOffset }: ChildExtent): Uint8Array =>
+  bytes.subarray(at, at + endOffset - fileOffset)
+
+/** All children of a directory, in the order of its extents: the plain ones as they are shown. */
+export const readChildren = (
+  version: 1 | 2,
+  source: ContentReader,
+  extents: ReadonlyArray<ChildExtent>,
+  plain: PlainEntries
+): Effect.Effect<ReadonlyArray<ShownEntry | Found>, Failure> =>
+  readAll<ShownEntry | Found>(source, extents, (bytes, view, at, extent) => {
+    const shown = plain.decode(bytes, view, at, extent)
+    if (shown !== undefined) return shown
+    const named = decodeChild(version, pieceOf(bytes, at, extent), extent)
+    return typeof named === "number" ? named : { named, endOffset: extent.endOffset }
+  })
+
+/** Where the targets of these links begin, each with an end that it must come before: the first link to it. */
+const targetExtents = (
+  rootEntryStart: number,
+  children: ReadonlyArray<ShownEntry | Found>
+): ReadonlyArray<ChildExtent> => {
+  const ends = new Map<number, number>()
+  for (const child of children) {
+    if (!("named" in child) || child.named.entry.kind !== "hardlink") continue
+    const { entry, fileOffset: linkOffset } = child.named
+    const fileOffset = entry.targetFileOffset
+    if (fileOffset <= rootEntryStart || linkOffset - fileOffset < Items.HEADER_BYTES) {
+      fail("pxar archive", linkOffset, "a hard link to an earlier file", `a target at ${fileOffset}`)
+    }
+    ends.set(fileOffset, Math.min(linkOffset, ends.get(fileOffset) ?? linkOffset))
+  }
+  return [...ends]
+    .map(([fileOffset, endOffset]) => ({ fileOffset, endOffset, sizeBytes: 0 }))
+    .sort((left, right) => left.fileOffset - right.fileOffset)
+}
+
+/** The files that hard links among the children are other names of, by where they begin. */
+export const readTargets = (
+  archive: Archive<VfsError>,
+  source: ContentReader,
+  children: ReadonlyArray<ShownEntry | Found>
+): Effect.Effect<ReadonlyMap<number, FileEntry>, Failure> =>
+  Effect.gen(function* () {
+    const targets = new Map<number, FileEntry>()
+    const extents = yield* attempt(() => targetExtents(archive.root.entryStart, children))
+    if (extents.length === 0) return targets
+    const found = yield* readAll(source, extents, (bytes, _view, at, extent) =>
+      decodeNamed(archive.version, pieceOf(bytes, at, extent), extent.fileOffset, extent.endOffset)
+    )
+    yield* attempt(() => {
+      for (const { entry, fileOffset } of found) {
+        if (entry.kind === "file") targets.set(fileOffset, entry)
+        else fail("pxar archive", fileOffset, "a file", `a ${entry.kind}`)
+      }
+    })
+    return targets
+  })

@@ -1,0 +1,198 @@
+/**
+ * ContentReader: the bytes of one archive that is stored as chunks, wherever they are asked for.
+ *
+ * A read that lies in one chunk, and that chunk is here, costs next to nothing: it is answered at once with a view of
+ * the chunk. Every other read fetches the chunks it needs and no others; when it goes on where another one ended, the
+ * next chunks are on their way as well (`Streams`, `Window`).
+ *
+ * Invariants: what is answered is what the index names; a read that is interrupted takes along the fetches that only it
+ * waited for; reads do not wait for each other, but for room.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { ChunkIndex } from "../../format/ChunkIndex.ts"
+import type { CryptConfig } from "../../format/CryptConfig.ts"
+import type { Seek } from "../Vfs.ts"
+import { vfsError, type VfsError } from "../VfsError.ts"
+import type { DecodedChunks } from "./DecodedChunks.ts"
+import * as Holes from "./Holes.ts"
+import { RecentChunks } from "./RecentChunks.ts"
+import { type Stream, Streams } from "./Streams.ts"
+import * as Waiting from "./Waiting.ts"
+import { Window } from "./Window.ts"
+
+export interface ContentOptions {
+  /** Snapshot and archive, for messages. */
+  readonly subject: string
+  /** For how long reads wait for a store that cannot be reached. Default 60. */
+  readonly waitSeconds?: number
+}
+
+export interface ContentReader {
+  readonly sizeBytes: number
+  /**
+   * Exactly `lengthBytes` bytes from `offset` on, which may be a view of a chunk: not to be changed. What is read in
+   * order is fetched ahead; not behind `contentEnd`, where the file ends that the bytes belong to, until several files
+   * were read in order.
+   */
+  readonly read: (
+    offset: number,
+    lengthBytes: number,
+    contentEnd?: number
+  ) => Effect.Effect<Uint8Array, VfsError>
+  /** The same for what is looked up here and there, like an archive's metadata: nothing is fetched ahead. */
+  readonly look: (offset: number, lengthBytes: number) => Effect.Effect<Uint8Array, VfsError>
+  /**
+   * Where from `offset` on the next data or the next hole begins: a fixed index's chunks of zeros are holes, and the
+   * end counts as one. Undefined when there is none, or `offset` is not in the archive.
+   */
+  readonly seek: (offset: number, wanted: Seek) => Effect.Effect<number | undefined>
+  /** Of the archive, without its holes. */
+  readonly dataBytes: Effect.Effect<number>
+}
+
+const defaultWaitSeconds = 60
+
+const nothing = new Uint8Array(0)
+
+/** One read: a range, the chunks it lies in, and the stream it belongs to, if any. */
+interface Range {
+  readonly offset: number
+  readonly end: number
+  readonly first: number
+  readonly last: number
+  readonly stream: Stream | undefined
+}
+
+/** The bytes of one chunk's data that lie in the range. */
+const pieceOf = (index: ChunkIndex, chunk: number, data: Uint8Array, { end, offset }: Range): Uint8Array => {
+  const start = index.start(chunk)
+  return data.subarray(Math.max(offset - start, 0), end - start)
+}
+
+const makeRead = (
+  decoded: DecodedChunks,
+  index: ChunkIndex,
+  crypt: CryptConfig | undefined,
+  holes: Holes.Holes,
+  waiting: ReturnType<typeof Waiting.make>
+) => {
+  const recent = new RecentChunks(decoded, index, crypt)
+
+  const isNewUse = ({ stream }: Range, chunk: number) => stream === undefined || stream.window.uses(chunk)
+
+  /** What is here already. */
+  const recall = (range: Range, chunk: number): Uint8Array | undefined => {
+    const known = recent.find(chunk)
+    if (known?.data === undefined) return undefined
+    decoded.touch(known, isNewUse(range, chunk))
+    return pieceOf(index, chunk, known.data, range)
+  }
+
+  const fetch = (range: Range, chunk: number): Effect.Effect<Uint8Array, VfsError> => {
+    const [start, end] = [index.start(chunk), index.end(chunk)]
+    if (holes.isHole(chunk)) {
+      return Effect.succeed(Holes.zeros(Math.min(range.end, end) - Math.max(range.offset, start)))
+    }
+    const wanted = { digest: index.digest(chunk), sizeBytes: end - start, crypt }
+    return Effect.map(waiting(decoded.get(wanted, isNewUse(range, chunk))), (data) =>
+      pieceOf(index, chunk, data, range)
+    )
+  }
+
+  /** What is here comes at once, and the rest as it can. */
+  const readSeveral = (range: Range): Effect.Effect<Uint8Array, VfsError> =>
+    Effect.suspend(() => {
+      const result = new Uint8Array(range.end - range.offset)
+      const missing: Array<number> = []
+      const put = (chunk: number, piece: Uint8Array): void =>
+        result.set(piece, Math.max(index.start(chunk) - range.offset, 0))
+      for (let chunk = range.first; chunk <= range.last; chunk++) {
+        const piece = recall(range, chunk)
+        if (piece === undefined) missing.push(chunk)
+        else put(chunk, piece)
+      }
+      const fetchOne = (chunk: number) => Effect.map(fetch(range, chunk), (piece) => put(chunk, piece))
+      return Effect.as(
+        Effect.forEach(missing, fetchOne, { concurrency: decoded.parallelism + 1, discard: true }),
+        result
+      )
+    })
+
+  const isHere = (chunk: number): boolean => recent.find(chunk) !== undefined
+
+  return { recall, fetch, readSeveral, isHere }
+}
+
+export const make = (
+  decoded: DecodedChunks,
+  index: ChunkIndex,
+  crypt: CryptConfig | undefined,
+  options: ContentOptions
+): Effect.Effect<ContentReader, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    const { subject, waitSeconds = defaultWaitSeconds } = options
+    const { sizeBytes } = index
+    const holes = Holes.make(decoded, index, crypt)
+    const waiting = Waiting.make(decoded, { subject, limitSeconds: waitSeconds })
+    const { fetch, isHere, readSeveral, recall } = makeRead(decoded, index, crypt, holes, waiting)
+    const streams = new Streams(sizeBytes, () => new Window({ decoded, index, crypt, holes }))
+    yield* Effect.addFinalizer(() => Effect.sync(() => streams.end()))
+
+    /** Undefined when nothing is to be fetched ahead now. */
+    const ahead = ({ first, last, stream }: Range): Effect.Effect<void> | undefined => {
+      if (stream === undefined || !stream.isInOrder(last)) return undefined
+      stream.window.hasRead = true
+      if (stream.window.isFilled(last)) return undefined
+      return stream.window.fill(first, last, stream.expectedEnd(sizeBytes))
+    }
+
+    /** What is fetched ahead gets its turn after what is waited for. */
+    const fetchAll = (range: Range): Effect.Effect<Uint8Array, VfsError> =>
+      Effect.suspend(() => {
+        const { first, last, stream } = range
+        if (stream?.isInOrder(last) === true && !holes.isHole(last) && !isHere(last))
+          stream.window.waitsFor(last)
+        const fill = ahead(range)
+        const begun = fill === undefined ? Effect.void : Effect.forkIn(fill, scope)
+        return Effect.andThen(begun, first === last ? fetch(range, first) : readSeveral(range))
+      })
+
+    const readRange = (range: Range): Effect.Effect<Uint8Array, VfsError> => {
+      const piece = range.first === range.last ? recall(range, range.first) : undefined
+      if (piece === undefined) return Effect.andThen(holes.prepare, fetchAll(range))
+      const fill = ahead(range)
+      return fill === undefined ? Effect.succeed(piece) : Effect.as(fill, piece)
+    }
+
+    const within = (
+      offset: number,
+      lengthBytes: number,
+      read: (end: number, first: number, last: number) => Effect.Effect<Uint8Array, VfsError>
+    ): Effect.Effect<Uint8Array, VfsError> =>
+      Effect.suspend(() => {
+        const end = offset + lengthBytes
+        if (!(offset >= 0 && lengthBytes >= 0 && end <= sizeBytes)) {
+          const detail = `${lengthBytes} bytes at ${offset} lie outside of its ${sizeBytes} bytes`
+          return Effect.fail(vfsError("Damaged", subject, detail))
+        }
+        if (lengthBytes === 0) return Effect.succeed(nothing)
+        const first = index.find(offset)
+        return read(end, first, end <= index.end(first) ? first : index.find(end - 1))
+      })
+
+    return {
+      sizeBytes,
+      read: (offset, lengthBytes, contentEnd = sizeBytes) =>
+        within(offset, lengthBytes, (end, first, last) =>
+          readRange({ offset, end, first, last, stream: streams.follow(offset, end, contentEnd, first) })
+        ),
+      look: (offset, lengthBytes) =>
+        within(offset, lengthBytes, (end, first, last) =>
+          readRange({ offset, end, first, last, stream: undefined })
+        ),
+      seek: holes.seek,
+      dataBytes: holes.dataBytes
+    }
+  })
