@@ -273,25 +273,29 @@ const memoriesOf = (blob: Uint8Array): ReadonlyArray<Uint8Array> => {
 const wanted = ({ digest, data, crypt }: SampleChunk) => ({ digest, sizeBytes: data.length, crypt })
 
 const encodeTests = (run: Run): void => {
-  run("encode answers what stage writes, and leaves the data as it is", (codec, folder, files) =>
-    Effect.gen(function* () {
-      for (const [index, [kind, sample]] of samples.entries()) {
-        const before = Uint8Array.from(sample.data)
-        for (const data of memoriesOf(sample.data)) {
-          const { blob, kind: found } = yield* codec.encode({ ...sample, data })
-          assert.strictEqual(found, kind)
-          assert.deepStrictEqual(bytes(data), bytes(before))
-          const decoded = DataBlob.decode(blob, sample.crypt ? { crypt: sample.crypt } : {})
-          assert.deepStrictEqual(bytes(decoded), bytes(before))
-          const path = `${folder}/${index}`
-          const { encodedSizeBytes } = yield* stageAt(codec, path, sample)
-          assert.strictEqual(blob.length, encodedSizeBytes)
-          const written = bytes(yield* files.readFile(path, 2 ** 20))
-          if (sample.crypt === undefined) assert.deepStrictEqual(bytes(blob), written)
-          yield* files.unlink(path)
+  run(
+    "encode answers what stage writes, in the room if there is one, and leaves the data as it is",
+    (codec, folder, files) =>
+      Effect.gen(function* () {
+        for (const [index, [kind, sample]] of samples.entries()) {
+          const before = Uint8Array.from(sample.data)
+          for (const data of memoriesOf(sample.data)) {
+            const room = memoriesOf(new Uint8Array(DataBlob.encodedSizeMax(data.length)))[index % 4]
+            const { blob, kind: found } = yield* codec.encode({ ...sample, data, ...(room ? { room } : {}) })
+            if (room) assert.deepStrictEqual([blob.buffer, blob.byteOffset], [room.buffer, room.byteOffset])
+            assert.strictEqual(found, kind)
+            assert.deepStrictEqual(bytes(data), bytes(before))
+            const decoded = DataBlob.decode(blob, sample.crypt ? { crypt: sample.crypt } : {})
+            assert.deepStrictEqual(bytes(decoded), bytes(before))
+            const path = `${folder}/${index}`
+            const { encodedSizeBytes } = yield* stageAt(codec, path, sample)
+            assert.strictEqual(blob.length, encodedSizeBytes)
+            const written = bytes(yield* files.readFile(path, 2 ** 20))
+            if (sample.crypt === undefined) assert.deepStrictEqual(bytes(blob), written)
+            yield* files.unlink(path)
+          }
         }
-      }
-    })
+      })
   )
 }
 

@@ -91,11 +91,15 @@ const writingTests = (run: Run, { has }: ObjectStoreSubject): void => {
     })
   )
 
-  run("bodies of some MiB come back as they were", ({ store, at }) =>
+  run("13. bodies of some MiB, in any memory, come back as they were", ({ store, at }) =>
     Effect.gen(function* () {
       const body = Uint8Array.from({ length: 5 * 1024 * 1024 + 7 }, (_, index) => (index * 31) % 251)
       yield* store.put(at("large"), body)
       assert.isTrue(Buffer.from(body).equals(yield* store.get(at("large"), body.length)))
+      const shared = new Uint8Array(new SharedArrayBuffer(body.length + 9)).subarray(9)
+      shared.set(body)
+      assert.strictEqual((yield* store.putIfAbsent(at("shared"), shared)).outcome, "created")
+      assert.isTrue(Buffer.from(body).equals(yield* store.get(at("shared"), body.length)))
     })
   )
 
