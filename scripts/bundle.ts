@@ -1,7 +1,7 @@
 /**
  * Bundles the command line into one folder: a dozen files instead of four hundred, without what it does not use, so
- * that it starts three times as fast and takes half of the memory. Worker threads and native modules stay files of
- * their own. The licences of what was bundled are put beside it.
+ * that it starts three times as fast and takes half of the memory. Worker threads, the process of a mount and native
+ * modules stay files of their own. The licences of what was bundled are put beside it.
  */
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
@@ -27,7 +27,8 @@ export const bundle = async (folder: string): Promise<void> => {
   const { output } = await build({
     input: {
       bin: path.join(root, "src/cli/bin.ts"),
-      chunkWorker: path.join(root, "src/platform/chunkWorker.ts")
+      chunkWorker: path.join(root, "src/platform/chunkWorker.ts"),
+      mountProgram: path.join(root, "src/fuse/mountProgram.ts")
     },
     platform: "node",
     external: ["koffi", "fs-native-extensions", ...sdk],

@@ -5,7 +5,7 @@
  * Ends with an error when anything is found.
  *
  * `npm run explore -- [R1 R7 ...] [--case N] [--seed N] [--bounded] [--only TEXT]`: `--case` takes the Nth scenario of
- * each row only, `--bounded` begins with the schedules of three preemptions, `--only` passes over all explorations whose
+ * each row only, `--bounded` begins with the schedules of three preemptions, `--only` passes over explorations whose
  * name lacks the text, such as `priorities`.
  */
 import { parseArgs } from "node:util"

@@ -116,7 +116,8 @@ describe("the barrel", () => {
 
 describe("the package", () => {
   it("pins what it is built and shipped with", () => {
-    const pinned = { ...manifest.dependencies, ...manifest.devDependencies }
+    const { dependencies, devDependencies, optionalDependencies } = manifest
+    const pinned = { ...dependencies, ...devDependencies, ...optionalDependencies }
     for (const [name, version] of Object.entries(pinned)) assert.match(version, /^\d+\.\d+\.\d+$/, name)
     assert.strictEqual(manifest.peerDependencies.effect, `^${manifest.devDependencies.effect}`)
   })

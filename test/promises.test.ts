@@ -4,7 +4,6 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { hash } from "node:crypto"
 import * as fs from "node:fs"
-import { tmpdir } from "node:os"
 import * as path from "node:path"
 import {
   ClosedError,
@@ -19,10 +18,9 @@ import {
   StoreError
 } from "../src/promises.ts"
 import * as KeyFile from "../src/format/KeyFile.ts"
+import { collect, makeFolder, rejection } from "./promisesScene.ts"
 
-// A datastore has 65,536 folders from the start: in memory they cost next to nothing.
-const memory = "/dev/shm"
-const folder = fs.mkdtempSync(path.join(fs.existsSync(memory) ? memory : tmpdir(), "granary-promises-"))
+const folder = makeFolder()
 const inFolder = (name: string): string => path.join(folder, name)
 const store = inFolder("store")
 const source = inFolder("source")
@@ -30,22 +28,6 @@ const image = Uint8Array.from({ length: 9_000_000 }, (_, index) => index % 251)
 const text = new TextEncoder()
 const group = "host/test"
 let first = ""
-
-/** The error that a promise rejects with. */
-const rejection = async (promise: Promise<unknown>): Promise<unknown> => {
-  try {
-    await promise
-  } catch (error) {
-    return error
-  }
-  return assert.fail("it did not reject")
-}
-
-const collect = async <A>(elements: AsyncIterable<A>): Promise<ReadonlyArray<A>> => {
-  const all: Array<A> = []
-  for await (const element of elements) all.push(element)
-  return all
-}
 
 const bytesOf = async (pieces: AsyncIterable<Uint8Array>): Promise<Buffer> =>
   Buffer.concat(await collect(pieces))

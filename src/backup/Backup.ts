@@ -16,6 +16,9 @@ import type { ManifestFile } from "../format/Manifest.ts"
 import type { ArchiveName } from "../model/ArchiveName.ts"
 import * as ArchiveNames from "../model/ArchiveName.ts"
 import type { Snapshot } from "../model/Snapshot.ts"
+import type * as RequestCosts from "../objectstore/RequestCosts.ts"
+import type { ChunkCodec } from "../platform/ChunkCodec.ts"
+import type { Files } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as ArchiveWriter from "./ArchiveWriter.ts"
@@ -27,6 +30,7 @@ import * as DirectoryUpload from "./DirectoryUpload.ts"
 import * as ImageSource from "./ImageSource.ts"
 import * as Ingest from "./Ingest.ts"
 import type { KnownChunkMissing } from "./KnownChunks.ts"
+import * as PlannedSession from "./PlannedSession.ts"
 import type { StorageError } from "../store/StorageError.ts"
 
 export type ArchiveSpec<E = SourceError> =
@@ -133,46 +137,84 @@ const needsCatalog = <E>(options: BackupOptions<E>): boolean =>
   (options.changeDetection ?? "legacy") === "legacy" &&
   options.archives.some(({ kind }) => kind === "directory")
 
+/** Stores everything that was asked for in a session, and finishes it. */
+const carryOut = <E>(
+  session: BackupSession.BackupSession,
+  options: BackupOptions<E>
+): Effect.Effect<Omit<BackupSummary, "durationSeconds">, BackupError<E>, Scope.Scope> =>
+  Effect.gen(function* () {
+    const reporter = yield* Progress
+    const report = BackupProgress.make(session.statistics, reporter)
+    const entries = DirectoryUpload.noEntries()
+    const catalog = needsCatalog(options)
+      ? yield* CatalogUpload.open(session, ArchiveNames.catalog)
+      : undefined
+
+    const upload = (spec: ArchiveSpec<E>): Effect.Effect<void, Failure<E>, Scope.Scope> => {
+      switch (spec.kind) {
+        case "directory":
+          return DirectoryUpload.upload({ session, report, reporter, entries, catalog, options }, spec)
+        case "image":
+          return uploadImage(session, report, spec.archive, spec.path)
+        case "stream":
+          return uploadStream(session, report, spec.archive, spec.source)
+        case "blob":
+          return Effect.asVoid(
+            Effect.flatMap(spec.content, (content) => session.uploadBlob(spec.archive, content))
+          )
+      }
+    }
+    yield* Effect.forEach(options.archives, (spec) => Effect.scoped(upload(spec)), { discard: true })
+    if (catalog !== undefined) yield* catalog.finish
+    const manifest = yield* session.finish
+    return {
+      snapshot: session.snapshot,
+      previous: session.previous?.snapshot,
+      leftovers: session.leftovers,
+      files: manifest.files,
+      statistics: session.statistics,
+      entries
+    }
+  })
+
+/** The summary with the time that opening the session took as well. */
+const timed = <A extends object, E, R>(
+  run: Effect.Effect<A, E, R>
+): Effect.Effect<A & Pick<BackupSummary, "durationSeconds">, E, R> =>
+  Effect.gen(function* () {
+    const startedMillis = yield* Clock.currentTimeMillis
+    const summary = yield* run
+    return { ...summary, durationSeconds: ((yield* Clock.currentTimeMillis) - startedMillis) / 1000 }
+  })
+
 /** Runs a backup. If anything fails, or it is interrupted, no trace of the snapshot stays. */
 export const run = <E = SourceError>(
   options: BackupOptions<E>
 ): Effect.Effect<BackupSummary, BackupError<E>, Datastore> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const startedMillis = yield* Clock.currentTimeMillis
-      const reporter = yield* Progress
-      const session = yield* BackupSession.open(options)
-      const report = BackupProgress.make(session.statistics, reporter)
-      const entries = DirectoryUpload.noEntries()
-      const catalog = needsCatalog(options)
-        ? yield* CatalogUpload.open(session, ArchiveNames.catalog)
-        : undefined
+  timed(Effect.scoped(Effect.flatMap(BackupSession.open(options), (session) => carryOut(session, options))))
 
-      const upload = (spec: ArchiveSpec<E>): Effect.Effect<void, Failure<E>, Scope.Scope> => {
-        switch (spec.kind) {
-          case "directory":
-            return DirectoryUpload.upload({ session, report, reporter, entries, catalog, options }, spec)
-          case "image":
-            return uploadImage(session, report, spec.archive, spec.path)
-          case "stream":
-            return uploadStream(session, report, spec.archive, spec.source)
-          case "blob":
-            return Effect.asVoid(
-              Effect.flatMap(spec.content, (content) => session.uploadBlob(spec.archive, content))
-            )
-        }
-      }
-      yield* Effect.forEach(options.archives, (spec) => Effect.scoped(upload(spec)), { discard: true })
-      if (catalog !== undefined) yield* catalog.finish
-      const manifest = yield* session.finish
-      return {
-        snapshot: session.snapshot,
-        previous: session.previous?.snapshot,
-        leftovers: session.leftovers,
-        files: manifest.files,
-        statistics: session.statistics,
-        entries,
-        durationSeconds: ((yield* Clock.currentTimeMillis) - startedMillis) / 1000
-      }
-    })
+/** What a backup would come to. */
+export interface BackupPlan extends BackupSummary {
+  /** What the backup takes of the bucket from here on; undefined for a store in a folder. */
+  readonly cost: RequestCosts.Expectation | undefined
+  /** What was asked of the bucket only for this plan. */
+  readonly lookups: RequestCosts.RequestCosts
+}
+
+/**
+ * Says what a backup would store, and stores nothing: the sources are read, cut, hashed and compressed as a backup does
+ * it, so that the numbers are those of a backup now. What the cache folder of a bucket learns by the way of chunks that
+ * it did not know it may note; where nothing at all may change the store is opened over `platform/Untouched`.
+ */
+export const plan = <E = SourceError>(
+  options: BackupOptions<E>
+): Effect.Effect<BackupPlan, BackupError<E>, Datastore | ChunkCodec | Files> =>
+  timed(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { cost, lookups, session } = yield* PlannedSession.open(options)
+        const summary = yield* carryOut(session, options)
+        return { ...summary, cost: cost(), lookups }
+      })
+    )
   )

@@ -99,7 +99,7 @@ type Failure = StorageError | StoreError
 /** A clock that stands this little behind the group's newest snapshot is taken for two backups in one moment. */
 const sameMomentSeconds = 5
 
-const chooseTime = (
+export const chooseTime = (
   options: SessionOptions,
   newest: Snapshot.Snapshot | undefined
 ): Effect.Effect<number, StoreError> =>
@@ -128,7 +128,7 @@ const prepareGroup = (datastore: Datastore["Service"], { namespace, group, owner
   })
 
 /** The newest finished snapshot, unless its last verification failed; it stays locked with the session. */
-const findPrevious = (
+export const findPrevious = (
   datastore: Datastore["Service"],
   namespace: Namespace,
   entries: ReadonlyArray<SnapshotEntry>
@@ -167,7 +167,7 @@ const emptyStatistics = (): SessionStatistics => ({
 })
 
 /** Registers the chunks of the previous snapshot; answers what the proof of them needs. */
-const prepareKnown = (
+export const prepareKnown = (
   datastore: Datastore["Service"],
   options: SessionOptions,
   snapshot: Snapshot.Snapshot,
@@ -247,7 +247,7 @@ interface SessionParts extends Omit<
   readonly writeManifest: Effect.Effect<Manifest.Manifest, Failure>
 }
 
-const makeSession = (
+export const makeSession = (
   datastore: Datastore["Service"],
   options: SessionOptions,
   snapshot: Snapshot.Snapshot

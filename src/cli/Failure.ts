@@ -34,6 +34,8 @@ export class CommandFailed extends Data.TaggedError("CommandFailed")<{
 /** Set by commands that finish with warnings. */
 export interface ExitStatus {
   code: number
+  /** An interrupt is the end that was meant. */
+  isEndedByInterrupt?: boolean
 }
 
 export const ExitStatus = Context.Reference<ExitStatus>("granary/cli/ExitStatus", {
@@ -56,6 +58,12 @@ export const parseInput = <A>(parse: () => A, hint = "see --help"): Effect.Effec
     }
   })
 
+/** For what goes on until somebody ends it: an interrupt is no failure then. */
+export const runsUntilStopped: Effect.Effect<never> = Effect.flatMap(ExitStatus, (status) => {
+  status.isEndedByInterrupt = true
+  return Effect.never
+})
+
 export interface Described {
   readonly tag: string
   readonly message: string
@@ -69,7 +77,7 @@ const textOf = (error: object, key: "message" | "hint" | "_tag"): string => {
 }
 
 /** What was asked for cannot be meant. */
-const usageTags = new Set(["UsageError", "InvalidName", "S3SettingsError"])
+const usageTags = new Set(["UsageError", "InvalidName", "S3SettingsError", "PriceTableError"])
 
 /** What to tell about any failure. */
 export const describe = (error: unknown): Described => {

@@ -4,4 +4,6 @@ export interface OpenOptions {
   readonly writes?: boolean
   /** Whether a store in a bucket keeps the content of chunks in its cache folder. Default `use`. */
   readonly cache?: "use" | "bypass"
+  /** For a plan: neither the folder nor the bucket can be changed. */
+  readonly plans?: boolean
 }

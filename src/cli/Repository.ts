@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as Datastore from "../datastore/Datastore.ts"
 import * as Namespace from "../model/Namespace.ts"
 import * as NodePlatform from "../platform/NodePlatform.ts"
+import * as Untouched from "../platform/Untouched.ts"
 import { parseInput, UsageError } from "./Failure.ts"
 import type { OpenOptions } from "./OpenOptions.ts"
 import * as RepositoryName from "./RepositoryName.ts"
@@ -32,6 +33,12 @@ export const namespace = Effect.flatMap(root, ({ ns }) => parseInput(() => Names
 /** The datastore in a folder. */
 export const datastoreIn = (path: string) => Datastore.layer({ path }).pipe(Layer.provide(NodePlatform.layer))
 
+/** The machine as the command may use it. */
+const machineFor = ({ plans = false }: OpenOptions, platform: NodePlatform.PlatformOptions) => {
+  const machine = NodePlatform.layerWith(platform)
+  return plans ? Layer.provideMerge(Untouched.layer, machine) : machine
+}
+
 const withStore = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options: OpenOptions,
@@ -39,13 +46,13 @@ const withStore = <A, E, R>(
 ) =>
   Effect.gen(function* () {
     const place = yield* repository
-    const machine = NodePlatform.layerWith(platform)
+    const machine = machineFor(options, platform)
     if (place.kind === "folder") {
       const store = Datastore.layer({ path: place.path })
-      return yield* Effect.provide(effect, Layer.provide(store, machine))
+      return yield* Effect.provide(effect, Layer.provideMerge(store, machine))
     }
     const { layer } = yield* Effect.promise(() => import("./S3Repository.ts"))
-    return yield* Effect.provide(effect, Layer.provide(layer(place, options), machine))
+    return yield* Effect.provide(effect, Layer.provideMerge(layer(place, options), machine))
   })
 
 /** Like `withDatastore`, for work on the content of many chunks: its threads get ready while the store is opened. */

@@ -7,18 +7,14 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Endpoints from "../config/Endpoints.ts"
-import { makeBudget } from "../objectstore/decorators/Budget.ts"
 import { makeMeter } from "../objectstore/decorators/metered.ts"
-import { stack } from "../objectstore/decorators/stack.ts"
-import { rateLimits } from "../objectstore/s3/rateLimits.ts"
-import * as S3ObjectStore from "../objectstore/s3/S3ObjectStore.ts"
+import { connectS3 } from "../objectstore/s3/connectS3.ts"
 import type { S3Settings, SettingTexts } from "../objectstore/s3/S3Settings.ts"
 import * as S3SettingSources from "../objectstore/s3/S3SettingSources.ts"
 import { Files } from "../platform/Files.ts"
 import * as NodeFiles from "../platform/NodeFiles.ts"
 import { configFolder } from "./ConfigFlag.ts"
 import { parseInput } from "./Failure.ts"
-import { firstContact } from "./firstContact.ts"
 import { root } from "./Root.ts"
 import * as S3Budget from "./S3Budget.ts"
 import * as S3Flags from "./S3Flags.ts"
@@ -65,22 +61,24 @@ export const settingsOf = (endpoint: string, bucket: string) =>
 const budgetOf = Effect.gen(function* () {
   const { s3Budget } = yield* root
   if (Option.isNone(s3Budget)) return {}
-  return { budget: yield* makeBudget(yield* parseInput(() => S3Budget.parse(s3Budget.value))) }
+  return { budget: yield* parseInput(() => S3Budget.parse(s3Budget.value)) }
+})
+
+/** What reads a price table takes a while to load. */
+const pricesOf = Effect.gen(function* () {
+  const { prices: path } = yield* root
+  if (Option.isNone(path)) return undefined
+  const { prices } = yield* Effect.promise(() => import("./Prices.ts"))
+  return yield* Effect.provide(prices(path.value), NodeFiles.layer)
 })
 
 /** The bucket as it is (counted, limited, within the budget), and with retries. */
 export const connectBoth = (settings: S3Settings) =>
   Effect.gen(function* () {
     const usage = yield* StoreUsage
+    usage.prices ??= yield* pricesOf
     usage.meter ??= yield* makeMeter
-    const limits = rateLimits(settings)
-    const plain = yield* stack(yield* S3ObjectStore.make(settings), {
-      retries: false,
-      meter: usage.meter,
-      ...(limits === undefined ? {} : { limits }),
-      ...(yield* budgetOf)
-    })
-    return { plain, patient: yield* firstContact(plain) }
+    return yield* connectS3(settings, { meter: usage.meter, ...(yield* budgetOf) })
   })
 
 /** The bucket as commands use it. */

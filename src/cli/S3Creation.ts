@@ -7,7 +7,7 @@ import * as path from "node:path"
 import * as CacheBound from "../config/CacheBound.ts"
 import * as ConfigFolder from "../config/ConfigFolder.ts"
 import * as BucketDatastore from "../datastore/BucketDatastore.ts"
-import { refuse } from "../model/InvalidName.ts"
+import * as DatastoreName from "../model/DatastoreName.ts"
 import * as NodePlatform from "../platform/NodePlatform.ts"
 import { creationProgress } from "./creationProgress.ts"
 import { parseInput } from "./Failure.ts"
@@ -22,19 +22,10 @@ export interface CreationOptions {
   readonly maxCacheBytes?: number
 }
 
-const nameLengthMin = 3
-const nameLengthMax = 32
-
-/** Proxmox Backup Server could not use a datastore with another name. */
-const checkName = (store: string): string =>
-  store.length >= nameLengthMin && store.length <= nameLengthMax
-    ? store
-    : refuse("datastore name", store, `${nameLengthMin} to ${nameLengthMax} characters`)
-
 export const createInBucket = (place: RepositoryName.S3Place, options: CreationOptions) =>
   Effect.gen(function* () {
     const { maxCacheBytes, overwriteInUse, reuse } = options
-    yield* parseInput(() => checkName(place.store))
+    yield* parseInput(() => DatastoreName.check(place.store))
     const folder = Option.isSome(options.folder) ? options.folder.value : yield* cacheFolder(place)
     const bucket = yield* bucketOf(place)
     yield* ConfigFolder.makeFolders(path.dirname(folder))

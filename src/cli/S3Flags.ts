@@ -6,6 +6,7 @@
  * Every command has these flags, so all but the first are left out of its help; `granary s3 --help` names them.
  */
 import * as Flag from "effect/cli/Flag"
+import * as Config from "effect/Config"
 import * as Option from "effect/Option"
 import type { SettingName, SettingTexts } from "../objectstore/s3/S3Settings.ts"
 
@@ -40,7 +41,16 @@ export const flags = {
     Flag.between(0, 100),
     Flag.withHidden
   ),
-  s3Budget: text("s3-budget", "What a command may ask of the server at most", "LIMITS")
+  s3Budget: text("s3-budget", "What a command may ask of the server at most", "LIMITS"),
+  prices: Flag.String("prices").pipe(
+    Flag.withDescription(
+      "Price table of the provider, so that costs are told as money (or set GRANARY_PRICES)"
+    ),
+    Flag.withMetavar("FILE"),
+    Flag.withFallbackConfig(Config.String("GRANARY_PRICES")),
+    Flag.optional,
+    Flag.withHidden
+  )
 } as const
 
 /** What was typed. */
@@ -57,6 +67,7 @@ export interface Input {
   readonly s3PutRateLimit: Option.Option<string>
   readonly s3ProviderQuirk: ReadonlyArray<string>
   readonly s3Budget: Option.Option<string>
+  readonly prices: Option.Option<string>
 }
 
 /** The settings among the flags; the file with the keys is not read here. */
@@ -87,5 +98,6 @@ export const help = [
   "by --s3-endpoint HOST[:PORT], --s3-port, --s3-region, --s3-path-style, --s3-access-key, --s3-secret-key,",
   "--s3-secret-key-file, --s3-fingerprint, --s3-insecure-http, --s3-put-rate-limit, --s3-provider-quirk, or by the",
   "environment: GRANARY_S3_ENDPOINT, GRANARY_S3_ACCESS_KEY, GRANARY_S3_SECRET_KEY and so on. --s3-budget LIMITS fails",
-  "before more than so much is asked of the server, such as put=1000,get=5000,in=2GiB."
+  "before more than so much is asked of the server, such as put=1000,get=5000,in=2GiB. --prices FILE (or",
+  "GRANARY_PRICES) names the provider's price table as JSON: what plans and commands tell is in money then as well."
 ].join(" ")

@@ -1,12 +1,15 @@
 /** S3Refresh: fetches the metadata of a datastore from its bucket into its cache folder, and says what came of it. */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as NodePlatform from "../platform/NodePlatform.ts"
+import * as Untouched from "../platform/Untouched.ts"
 import * as Refresh from "../refresh/Refresh.ts"
 import * as RefreshPlan from "../refresh/RefreshPlan.ts"
 import type { StoreBucket } from "../store/bucket/StoreBucket.ts"
 import * as Format from "./Format.ts"
 import type { S3Place } from "./RepositoryName.ts"
 import { bucketOf, cacheFolder, existingCache } from "./S3Repository.ts"
+import * as StoreUsage from "./StoreUsage.ts"
 
 /** A result in both forms. */
 export interface Told {
@@ -29,29 +32,22 @@ const contentJson = ({ bytes, groups, namespaces, objects, snapshots }: RefreshP
   bytes
 })
 
-const tellPlan = (plan: RefreshPlan.RefreshPlan): Told => {
-  const { gets, lists } = plan.requests
-  const kept =
-    plan.keptObjects === 0
-      ? []
-      : [`an interrupted refresh has left ${filesText(plan.keptObjects, plan.keptBytes)}`]
-  const left = plan.bytes - plan.keptBytes
-  return {
-    json: {
-      ...contentJson(plan),
-      "kept-files": plan.keptObjects,
-      "kept-bytes": plan.keptBytes,
-      "list-requests": lists,
-      "get-requests": gets,
-      "bytes-in": left
-    },
-    text: [
-      contentText(plan),
-      ...kept,
-      `would take about ${Format.counted(lists + gets, "request")} (${gets} get, ${lists} list), ${Format.bytes(left)}`
-    ].join("\n")
-  }
-}
+const tellPlan = (plan: RefreshPlan.RefreshPlan): Effect.Effect<Told> =>
+  Effect.map(StoreUsage.plan(plan.cost), ({ json, lines }) => {
+    const kept =
+      plan.keptObjects === 0
+        ? []
+        : [`an interrupted refresh has left ${filesText(plan.keptObjects, plan.keptBytes)}`]
+    return {
+      json: {
+        ...contentJson(plan),
+        "kept-files": plan.keptObjects,
+        "kept-bytes": plan.keptBytes,
+        ...json
+      },
+      text: [contentText(plan), ...kept, ...lines].join("\n")
+    }
+  })
 
 const tellSummary = ({ fetched, keptObjects, plan, seconds }: Refresh.RefreshSummary): Told => {
   const kept =
@@ -74,6 +70,7 @@ const tellSummary = ({ fetched, keptObjects, plan, seconds }: Refresh.RefreshSum
 export const run = (path: string, bucket: StoreBucket) =>
   Effect.gen(function* () {
     const plan = yield* RefreshPlan.make({ path, bucket })
+    yield* StoreUsage.expect(plan.cost)
     return tellSummary(yield* Refresh.run(plan))
   })
 
@@ -81,6 +78,10 @@ export const run = (path: string, bucket: StoreBucket) =>
 export const refresh = (place: S3Place, { isDryRun }: { readonly isDryRun: boolean }) =>
   Effect.gen(function* () {
     const path = yield* existingCache(place, yield* cacheFolder(place))
-    const bucket = yield* bucketOf(place)
-    return isDryRun ? tellPlan(yield* RefreshPlan.make({ path, bucket })) : yield* run(path, bucket)
-  }).pipe(Effect.scoped, Effect.provide(NodePlatform.layer))
+    const bucket = yield* bucketOf(place, { plans: isDryRun })
+    if (!isDryRun) return yield* run(path, bucket)
+    return yield* Effect.flatMap(RefreshPlan.make({ path, bucket }), tellPlan)
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(isDryRun ? Layer.provideMerge(Untouched.layer, NodePlatform.layer) : NodePlatform.layer)
+  )

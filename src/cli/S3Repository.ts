@@ -12,8 +12,8 @@ import * as CacheBound from "../config/CacheBound.ts"
 import * as ConfigFolder from "../config/ConfigFolder.ts"
 import * as BucketReading from "../datastore/BucketReading.ts"
 import * as Datastore from "../datastore/Datastore.ts"
-import { batchSizeMax } from "../objectstore/ObjectStore.ts"
-import type { S3Settings } from "../objectstore/s3/S3Settings.ts"
+import { unchanging } from "../objectstore/decorators/unchanging.ts"
+import { deleteBatchSizeOf } from "../objectstore/s3/connectS3.ts"
 import * as StoreBucket from "../store/bucket/StoreBucket.ts"
 import * as StoreLayout from "../store/StoreLayout.ts"
 import { CommandFailed, parseInput } from "./Failure.ts"
@@ -22,23 +22,18 @@ import * as RepositoryName from "./RepositoryName.ts"
 import { root } from "./Root.ts"
 import * as S3Connection from "./S3Connection.ts"
 
-/** Each is a request of its own there: a batch takes as long as all of them. */
-const batchSizeWithQuirk = 100
-
-const batchSizeOf = ({ quirks }: S3Settings): number =>
-  quirks.has("delete-objects-via-delete-object") ? batchSizeWithQuirk : batchSizeMax
-
 /** The store in its bucket. Nothing is asked yet. */
-export const bucketOf = (place: RepositoryName.S3Place) =>
+export const bucketOf = (place: RepositoryName.S3Place, { plans = false }: OpenOptions = {}) =>
   Effect.gen(function* () {
     const settings = yield* S3Connection.settingsOf(place.endpoint, place.bucket)
-    const objects = yield* S3Connection.connect(settings)
+    const connected = yield* S3Connection.connect(settings)
+    const objects = plans ? unchanging(connected) : connected
     return yield* parseInput(() =>
       StoreBucket.make({
         objects,
         name: place.store,
         title: RepositoryName.format(place),
-        deleteBatchSize: batchSizeOf(settings)
+        deleteBatchSize: deleteBatchSizeOf(settings)
       })
     )
   })
@@ -78,17 +73,18 @@ export const existingCache = (place: RepositoryName.S3Place, folder: string) =>
   )
 
 /** The datastore, open as the command needs it. */
-export const layer = (place: RepositoryName.S3Place, { cache = "use", writes = false }: OpenOptions) =>
+export const layer = (place: RepositoryName.S3Place, options: OpenOptions) =>
   Layer.effect(
     Datastore.Datastore,
     Effect.gen(function* () {
+      const { cache = "use", plans = false, writes = false } = options
       const folder = yield* cacheFolder(place)
       const hasCache = yield* isCache(folder)
       if (writes && !hasCache) return yield* noCache(place, folder)
-      const bucket = yield* bucketOf(place)
+      const bucket = yield* bucketOf(place, options)
       if (!hasCache) return yield* BucketReading.open(bucket)
       const maxCacheBytes = yield* CacheBound.read(folder)
       const bound = maxCacheBytes === undefined ? {} : { maxCacheBytes }
-      return yield* Datastore.open({ path: folder, bucket, cache, ...bound })
+      return yield* Datastore.open({ path: folder, bucket, cache: plans ? "bypass" : cache, ...bound })
     })
   )

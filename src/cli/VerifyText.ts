@@ -24,29 +24,20 @@ export const planToJson = (plan: VerifyPlan) => ({
     : {
         chunks: plan.expected.chunks,
         "chunks-read": plan.expected.reads,
-        "bytes-read-max": plan.expected.readBytes,
-        "list-requests": plan.expected.requests.list,
-        "get-requests": plan.expected.requests.get,
-        "put-requests": plan.expected.requests.put
+        "bytes-read-max": plan.expected.readBytes
       }),
   ...(plan.chunks?.sample === undefined ? {} : { "sample-seed": plan.chunks.sample.seed })
 })
 
 const expectedLines = ({ chunks, depth, expected }: VerifyPlan): ReadonlyArray<string> => {
   if (expected === undefined) return []
-  const { readBytes, reads, requests } = expected
+  const { readBytes, reads } = expected
   const listed = depth === "listed" ? [`looks for ${Format.counted(expected.chunks, "chunk")}`] : []
   const of = reads === expected.chunks ? "" : ` of ${Format.count(expected.chunks)}`
   const seed = chunks?.sample === undefined ? "" : `, chosen with the seed ${chunks.sample.seed}`
   return [
     ...listed,
-    `reads ${Format.counted(reads, "chunk")}${of}, at most ${Format.bytes(readBytes)}${seed}`,
-    ...(requests.list + requests.get > 0
-      ? [
-          `expects ${Format.count(requests.list)} list, ${Format.count(requests.get)} get and ` +
-            `${Format.count(requests.put)} put requests`
-        ]
-      : [])
+    `reads ${Format.counted(reads, "chunk")}${of}, at most ${Format.bytes(readBytes)}${seed}`
   ]
 }
 

@@ -21,7 +21,8 @@ const [Effect, Fiber, { exitCodes }, { run }] = await Promise.all([
   import("./main.ts")
 ])
 
-const fiber = Effect.runFork(run(process.argv.slice(2)))
+let code: number = exitCodes.interrupted
+const fiber = Effect.runFork(run(process.argv.slice(2), (ended) => (code = ended)))
 
 let isStopping = false
 const stop = (): void => {
@@ -32,8 +33,8 @@ const stop = (): void => {
 process.on("SIGINT", stop)
 process.on("SIGTERM", stop)
 
-fiber.addObserver((exit) => {
-  process.exitCode = exit._tag === "Success" ? exit.value : exitCodes.interrupted
+fiber.addObserver(() => {
+  process.exitCode = code
   process.off("SIGINT", stop)
   process.off("SIGTERM", stop)
 })

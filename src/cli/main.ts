@@ -23,6 +23,7 @@ import { init } from "./commands/Init.ts"
 import { inspect } from "./commands/Inspect.ts"
 import { key } from "./commands/Key.ts"
 import { ls } from "./commands/Ls.ts"
+import { mount } from "./commands/Mount.ts"
 import { namespaces } from "./commands/Namespaces.ts"
 import { notes } from "./commands/Notes.ts"
 import { protect, unprotect } from "./commands/Protect.ts"
@@ -30,7 +31,9 @@ import { prune } from "./commands/Prune.ts"
 import { restore } from "./commands/Restore.ts"
 import { s3 } from "./commands/S3.ts"
 import { s3Refresh } from "./commands/S3Refresh.ts"
+import { serveFiles } from "./commands/ServeFiles.ts"
 import { snapshots } from "./commands/Snapshots.ts"
+import { unmount } from "./commands/Unmount.ts"
 import { verify } from "./commands/Verify.ts"
 import { describe, type Described, ExitStatus, exitCodes, render } from "./Failure.ts"
 import * as ProgressBar from "./ProgressBar.ts"
@@ -42,6 +45,7 @@ export const granary = root.pipe(
   Command.withSubcommands([
     { group: "Back up and restore", commands: [init, backup, restore, verify, demo] },
     { group: "Look inside", commands: [snapshots, groups, namespaces, files, ls, cat, find, diff] },
+    { group: "Mount", commands: [mount, unmount, serveFiles] },
     { group: "Care for snapshots", commands: [prune, forget, protect, unprotect, notes, gc] },
     { group: "Tools", commands: [inspect, key, s3, s3Refresh] }
   ])
@@ -81,9 +85,9 @@ const isOfWorkDone = (cause: Cause.Cause<unknown>): boolean =>
 
 /** What an S3 server was asked for, when the command was carried out. */
 const reportUsage = (exit: Exit.Exit<unknown, unknown>, output: "text" | "json"): Effect.Effect<void> =>
-  Effect.map(Usage.read, (usage) => {
-    if (usage === undefined || (Exit.isFailure(exit) && !isOfWorkDone(exit.cause))) return
-    standardError(`${Usage.render(usage, output)}\n`)
+  Effect.map(Usage.lastLines(output), (lines) => {
+    if (Exit.isFailure(exit) && !isOfWorkDone(exit.cause)) return
+    for (const line of lines) standardError(`${line}\n`)
   })
 
 /** Exit code of a failed run; says what went wrong. */
@@ -101,10 +105,16 @@ const reportFailure = (cause: Cause.Cause<unknown>, output: "text" | "json"): nu
   return described.exitCode
 }
 
-/** Runs one command line; answers the exit code and never fails. */
-export const run = (args: ReadonlyArray<string>): Effect.Effect<number> => {
+/**
+ * Runs one command line; answers the exit code and never fails. Who interrupts it gets no answer, and is told by
+ * `onEnd`.
+ */
+export const run = (
+  args: ReadonlyArray<string>,
+  onEnd: (code: number) => void = () => undefined
+): Effect.Effect<number> => {
   const output = outputOf(args)
-  const status = { code: exitCodes.done as number }
+  const status: ExitStatus = { code: exitCodes.done }
   const display = ProgressBar.make({
     output,
     isTerminal: process.stderr.isTTY === true,
@@ -125,7 +135,12 @@ export const run = (args: ReadonlyArray<string>): Effect.Effect<number> => {
         display.clear()
         return reportUsage(exit, output)
       }),
-      Effect.map((exit) => (Exit.isSuccess(exit) ? status.code : reportFailure(exit.cause, output))),
+      Effect.map((exit) => {
+        if (Exit.isSuccess(exit)) return status.code
+        const isMeant = status.isEndedByInterrupt === true && Cause.hasInterruptsOnly(exit.cause)
+        return isMeant ? status.code : reportFailure(exit.cause, output)
+      }),
+      Effect.tap((code) => Effect.sync(() => onEnd(code))),
       Effect.provideService(Usage.StoreUsage, { meter: undefined })
     )
   )

@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import type * as BackupGroups from "../model/BackupGroup.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import type * as Snapshot from "../model/Snapshot.ts"
+import { tallied } from "../objectstore/decorators/tallied.ts"
 import type { ChunkCodec } from "../platform/ChunkCodec.ts"
 import type { FileLocks } from "../platform/FileLocks.ts"
 import { Files } from "../platform/Files.ts"
@@ -164,13 +165,20 @@ const changesOf = (parts: StoreChanges.Parts): Pick<Datastore["Service"], "forge
   moveGroup: (from, group, to) => StoreChanges.moveGroup(parts, from, group, to)
 })
 
+/** Whoever works in the store can have counted what that asks of the bucket (see `tally`). */
+const talliedBucket = (bucket: StoreBucket): StoreBucket => ({
+  ...bucket,
+  objects: tallied(bucket.objects)
+})
+
 /** Opens the datastore in a folder, or the one in a bucket whose cache folder it is. */
 export const open = (
   options: DatastoreOptions
 ): Effect.Effect<Datastore["Service"], StorageError | StoreError, DatastoreRequirements | Scope.Scope> =>
   Effect.gen(function* () {
     const files = yield* Files
-    const { bucket, syncLevel = "filesystem" } = options
+    const { syncLevel = "filesystem" } = options
+    const bucket = options.bucket === undefined ? undefined : talliedBucket(options.bucket)
     const { flushesLate, syncsFiles, syncsFolders } = durabilityOf(syncLevel, bucket !== undefined)
     const layout = yield* StoreLayout.open(options.path)
     yield* FolderMark.check(layout, bucket)

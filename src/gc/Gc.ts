@@ -10,6 +10,8 @@ import type * as Scope from "effect/Scope"
 import * as path from "node:path"
 import { Datastore } from "../datastore/Datastore.ts"
 import * as AuthId from "../model/AuthId.ts"
+import { type Meter, makeMeter } from "../objectstore/decorators/metered.ts"
+import { tally } from "../objectstore/decorators/tallied.ts"
 import type { Files } from "../platform/Files.ts"
 import { Progress } from "../platform/Progress.ts"
 import * as TaskIds from "../platform/TaskIds.ts"
@@ -71,16 +73,16 @@ const prepare = (datastore: Datastore["Service"], upid: string, options: GcOptio
 /** What a bucket needs besides; until the scope closes other hosts neither write nor collect. */
 const openSite = (
   datastore: Datastore["Service"],
+  meter: Meter,
   isDryRun: boolean
 ): Effect.Effect<BucketSite.BucketSite | undefined, Failure, Scope.Scope> =>
   Effect.gen(function* () {
-    const { guards, hosts } = datastore
-    if (datastore.bucket === undefined || hosts === undefined) return undefined
-    const { bucket, requests } = BucketSite.counted(datastore.bucket)
-    if (isDryRun) return { bucket, guards, requests, skew: undefined, collecting: undefined }
+    const { bucket, guards, hosts } = datastore
+    if (bucket === undefined || hosts === undefined) return undefined
+    if (isDryRun) return { bucket, guards, meter, skew: undefined, collecting: undefined }
     const rules = yield* GcRules
     const collecting = rules.excludesForeignWriters ? yield* hosts.collecting : undefined
-    return { bucket, guards, requests, collecting, skew: yield* ServerClock.measure(bucket) }
+    return { bucket, guards, meter, collecting, skew: yield* ServerClock.measure(bucket) }
   })
 
 const checkOptions = (datastore: Datastore["Service"], options: GcOptions) =>
@@ -96,15 +98,17 @@ const checkOptions = (datastore: Datastore["Service"], options: GcOptions) =>
 export const plan = (
   options: GcOptions = {}
 ): Effect.Effect<GcPlan.GcPlan, Failure, Datastore | Files | Scope.Scope> =>
-  Effect.gen(function* () {
-    const datastore = yield* Datastore
-    yield* checkOptions(datastore, options)
-    const upid = yield* begin(datastore, options)
-    yield* Collector.hold(datastore)
-    const site = yield* openSite(datastore, false)
-    const skewSeconds = yield* prepare(datastore, upid, options)
-    return yield* GcPlan.make({ ...options, upid, isDryRun: false, skewSeconds, site })
-  })
+  Effect.flatMap(makeMeter, (meter) =>
+    Effect.gen(function* () {
+      const datastore = yield* Datastore
+      yield* checkOptions(datastore, options)
+      const upid = yield* begin(datastore, options)
+      yield* Collector.hold(datastore)
+      const site = yield* openSite(datastore, meter, false)
+      const skewSeconds = yield* prepare(datastore, upid, options)
+      return yield* GcPlan.make({ ...options, upid, isDryRun: false, skewSeconds, site })
+    }).pipe(tally(meter))
+  )
 
 const statusOf = (made: GcPlan.GcPlan, sweep: Sweep.SweepOutcome): GcStatus.GcStatus => {
   const { kept, keptBad, pending } = made.listing
@@ -124,8 +128,14 @@ const statusOf = (made: GcPlan.GcPlan, sweep: Sweep.SweepOutcome): GcStatus.GcSt
   }
 }
 
-/** Carries a plan out. Its scope is still open: the store must not have been collected by another one meanwhile. */
+/**
+ * Carries a plan out. Its scope is still open: the store must not have been collected by another one meanwhile. In a
+ * bucket that takes one more request when it closes, which only `collect` counts.
+ */
 export const execute = (made: GcPlan.GcPlan): Effect.Effect<GcSummary, Failure, Datastore | Files> =>
+  made.bucket === undefined ? carryOut(made) : tally(made.bucket.site.meter)(carryOut(made))
+
+const carryOut = (made: GcPlan.GcPlan): Effect.Effect<GcSummary, Failure, Datastore | Files> =>
   Effect.gen(function* () {
     const { layout } = yield* Datastore
     const condemned = yield* MissingChunks.condemn(made.missing.archives, made.upid)
@@ -156,7 +166,7 @@ export const expectedOutcome = ({ bucket, leftovers, listing }: GcPlan.GcPlan): 
 })
 
 const requestsOf = ({ bucket }: GcPlan.GcPlan): Effect.Effect<BucketSite.RequestCounts | undefined> =>
-  bucket === undefined ? Effect.succeed(undefined) : bucket.site.requests
+  bucket === undefined ? Effect.succeed(undefined) : BucketSite.requestsOf(bucket.site)
 
 /** Says what a collection would do. Changes nothing in the store, takes no lock, and hinders nobody. */
 export const dryRun = (options: GcOptions = {}): Effect.Effect<GcSummary, Failure, Datastore | Files> =>
@@ -164,8 +174,10 @@ export const dryRun = (options: GcOptions = {}): Effect.Effect<GcSummary, Failur
     const datastore = yield* Datastore
     yield* checkOptions(datastore, options)
     const upid = yield* begin(datastore, options)
-    const site = yield* Effect.scoped(openSite(datastore, true))
-    const made = yield* GcPlan.make({ ...options, upid, isDryRun: true, skewSeconds: 0, site })
+    const meter = yield* makeMeter
+    const site = yield* Effect.scoped(openSite(datastore, meter, true))
+    const context = { ...options, upid, isDryRun: true, skewSeconds: 0, site }
+    const made = yield* tally(meter)(GcPlan.make(context))
     yield* reportWarnings(made.warnings, made.errors)
     const status = statusOf(made, expectedOutcome(made))
     const { errors, warnings } = made
@@ -191,10 +203,9 @@ const reportWarnings = (warnings: ReadonlyArray<string>, errors: ReadonlyArray<s
  * has removed nothing). Files that cannot be removed are in the summary.
  */
 export const collect = (options: GcOptions = {}): Effect.Effect<GcSummary, Failure, Datastore | Files> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const summary = yield* execute(yield* plan(options))
-      yield* reportWarnings(summary.warnings, summary.errors)
-      return summary
-    })
-  )
+  Effect.gen(function* () {
+    const collected = Effect.flatMap(plan(options), execute)
+    const summary = yield* Effect.scoped(collected)
+    yield* reportWarnings(summary.warnings, summary.errors)
+    return { ...summary, requests: yield* requestsOf(summary.plan) }
+  })

@@ -11,11 +11,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { Entropy } from "../platform/Entropy.ts"
+import { randomHex } from "../platform/Entropy.ts"
 import * as ClockSkew from "./ClockSkew.ts"
 import * as ObjectKey from "./ObjectKey.ts"
 import { deleteOne, ObjectStore, pages } from "./ObjectStore.ts"
-import type { ObjectStoreError } from "./ObjectStoreError.ts"
+import { isNotFound, type ObjectStoreError } from "./ObjectStoreError.ts"
 
 export type Check =
   | "read after write"
@@ -144,10 +144,7 @@ const listAfterWrite = (scene: Scene) =>
 const isGone = ({ store }: Scene, key: ObjectKey.ObjectKey) =>
   store.head(key).pipe(
     Effect.as(false),
-    Effect.catchIf(
-      ({ reason }) => reason === "NotFound",
-      () => Effect.succeed(true)
-    )
+    Effect.catchIf(isNotFound, () => Effect.succeed(true))
   )
 
 const batchDelete = (scene: Scene) =>
@@ -268,7 +265,7 @@ export const probe = (
 ): Effect.Effect<CapabilityReport, never, ObjectStore> =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
-    const name = Buffer.from((yield* Entropy)(nameBytes)).toString("hex")
+    const name = yield* randomHex(nameBytes)
     const folder = ObjectKey.joinPrefix(prefix, `.granary-probe/${name}/`)
     const scene: Scene = { store, folder, keys: new Set(), rounds: Math.max(1, options.rounds ?? 5) }
     return yield* Effect.onInterrupt(examine(scene, options), () => cleanUp(scene))

@@ -34,7 +34,8 @@
  *    that wrote the body, taken not before it began and not after it ended. That clock may differ from ours.
  * 12. An `etag` is opaque; on one key, equal ones mean equal bytes. What wrote a body, `head` and `list` tell the same
  *    one of it. A listing leaves it out (undefined) where the store would have to read the body to know it.
- * 13. A body given to `put` is not read any more when the effect ends; one that `get` answers belongs to the caller.
+ * 13. A body given to `put` may lie in any memory, shared as well, and is not read any more when the effect ends; one
+ *    that `get` answers belongs to the caller.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

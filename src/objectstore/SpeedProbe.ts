@@ -10,7 +10,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { Entropy } from "../platform/Entropy.ts"
+import { Entropy, randomHex } from "../platform/Entropy.ts"
 import * as ObjectKey from "./ObjectKey.ts"
 import { ObjectStore } from "./ObjectStore.ts"
 import type { ObjectStoreError } from "./ObjectStoreError.ts"
@@ -147,7 +147,7 @@ export const probe = (
 ): Effect.Effect<SpeedReport, ObjectStoreError, ObjectStore> =>
   Effect.gen(function* () {
     const store = yield* ObjectStore
-    const name = Buffer.from((yield* Entropy)(8)).toString("hex")
+    const name = yield* randomHex(8)
     const folder = ObjectKey.joinPrefix(prefix, `.granary-probe/${name}/`)
     const written = new Set<ObjectKey.ObjectKey>()
     const cleanUp = Effect.suspend(() =>

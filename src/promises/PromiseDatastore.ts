@@ -105,6 +105,7 @@ const patternsOf = (patterns: ReadonlyArray<string> = []) =>
 const utf8 = new TextEncoder()
 
 export class Datastore implements AsyncDisposable {
+  /** The folder, or `s3:BUCKET/STORE`. */
   readonly path: string
   readonly #runs: Runs<DatastoreService | Files>
   readonly #crypt: CryptConfig | undefined

@@ -32,6 +32,8 @@ export interface CollectResult {
   readonly warnings: ReadonlyArray<string>
   /** What could not be looked at or removed. */
   readonly errors: ReadonlyArray<string>
+  /** What was asked of the bucket, by operation; undefined when the datastore is in a folder. */
+  readonly requests: Readonly<Record<string, number>> | undefined
 }
 
 const describePlaces = (places: ReadonlyArray<MissingPlace>) => {
@@ -39,7 +41,13 @@ const describePlaces = (places: ReadonlyArray<MissingPlace>) => {
   return [...new Map(found.map((place) => [`${place.namespace}:${place.snapshot}`, place])).values()]
 }
 
-export const describeCollection = ({ errors, plan, status, warnings }: GcSummary): CollectResult => ({
+export const describeCollection = ({
+  errors,
+  plan,
+  requests,
+  status,
+  warnings
+}: GcSummary): CollectResult => ({
   removedChunks: status.removedChunks,
   removedBytes: status.removedBytes,
   pendingChunks: status.pendingChunks,
@@ -52,5 +60,6 @@ export const describeCollection = ({ errors, plan, status, warnings }: GcSummary
     snapshots: describePlaces(places)
   })),
   warnings,
-  errors
+  errors,
+  requests: requests === undefined ? undefined : { ...requests }
 })

@@ -11,7 +11,7 @@ import type { FileKind } from "../model/FileMetadata.ts"
 import * as Snapshot from "../model/Snapshot.ts"
 import type { ResolvedEntry, TreeNode } from "../restore/ArchiveTree.ts"
 import type { SnapshotInfo } from "../restore/Listing.ts"
-import type { VerifySummary } from "../verify/Verify.ts"
+import type { SampleResult, VerifySummary } from "../verify/Verify.ts"
 
 /** One file of a snapshot, as its manifest states it. */
 export interface Archive {
@@ -78,7 +78,12 @@ export interface Entry {
 
 export interface VerifyResult {
   readonly isSound: boolean
+  /** Those that were read, or tried to. */
   readonly chunks: number
+  /** Those that a listing showed as they should be, and that were not read (`depth: "listed"`). */
+  readonly chunksListed: number
+  /** What a sample says; undefined when none was asked for. */
+  readonly sample: SampleResult | undefined
   readonly snapshots: ReadonlyArray<{
     readonly namespace: string
     readonly snapshot: string
@@ -143,10 +148,12 @@ export const describeEntry = (node: TreeNode, resolved: ResolvedEntry): Entry =>
   }
 }
 
-export const describeVerification = ({ snapshots, statistics }: VerifySummary): VerifyResult => ({
-  isSound: snapshots.every(({ state }) => state === "ok" || state === "skipped"),
-  chunks: statistics.chunks,
-  snapshots: snapshots.map(({ namespace, snapshot, state, files }) => ({
+export const describeVerification = (summary: VerifySummary): VerifyResult => ({
+  isSound: summary.snapshots.every(({ state }) => state === "ok" || state === "skipped"),
+  chunks: summary.statistics.chunks,
+  chunksListed: summary.listing?.present ?? 0,
+  sample: summary.sample,
+  snapshots: summary.snapshots.map(({ namespace, snapshot, state, files }) => ({
     namespace,
     snapshot: Snapshot.format(snapshot),
     state,

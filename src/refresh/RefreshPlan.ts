@@ -3,8 +3,9 @@
  * and what an interrupted refresh has fetched already. Making one changes nothing.
  */
 import * as Effect from "effect/Effect"
-import type { Files } from "../platform/Files.ts"
 import { pageSizeMax } from "../objectstore/ObjectStore.ts"
+import * as RequestCosts from "../objectstore/RequestCosts.ts"
+import type { Files } from "../platform/Files.ts"
 import * as FolderMark from "../store/bucket/FolderMark.ts"
 import type { StoreBucket } from "../store/bucket/StoreBucket.ts"
 import type { StorageError } from "../store/StorageError.ts"
@@ -34,8 +35,8 @@ export interface RefreshPlan {
   /** What is there from an interrupted refresh and need not be fetched. */
   readonly keptObjects: number
   readonly keptBytes: number
-  /** What is expected from here on, if nobody changes anything meanwhile. */
-  readonly requests: { readonly lists: number; readonly gets: number }
+  /** From here on. */
+  readonly cost: RequestCosts.Expectation
   /** Keys that are not the datastore's, and are passed over. */
   readonly foreignCount: number
   readonly foreignExamples: ReadonlyArray<string>
@@ -54,6 +55,8 @@ export const make = ({
     const listing = yield* MetadataListing.list(bucket)
     const kept = yield* Workplace.findKept(layout, id, listing)
     const { files, foreignCount, foreignExamples, groups, namespaces, sizeBytes, snapshots } = listing
+    const keptBytes = [...kept.values()].reduce((sum, file) => sum + file.sizeBytes, 0)
+    const keys = files.size + foreignCount + namespaces.length
     return {
       layout,
       bucket,
@@ -65,13 +68,14 @@ export const make = ({
       objects: files.size,
       bytes: sizeBytes,
       keptObjects: kept.size,
-      keptBytes: [...kept.values()].reduce((sum, file) => sum + file.sizeBytes, 0),
-      requests: {
-        lists:
-          listingsToCome *
-          Math.max(1, Math.ceil((files.size + foreignCount + namespaces.length) / pageSizeMax)),
-        gets: files.size - kept.size
-      },
+      keptBytes,
+      cost: RequestCosts.expectation(
+        RequestCosts.make({
+          list: listingsToCome * Math.max(1, Math.ceil(keys / pageSizeMax)),
+          get: files.size - kept.size,
+          receivedBytes: sizeBytes - keptBytes
+        })
+      ),
       foreignCount,
       foreignExamples
     }

@@ -20,7 +20,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { Entropy } from "../platform/Entropy.ts"
+import { randomHex } from "../platform/Entropy.ts"
 import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
 import type { FileLocks } from "../platform/FileLocks.ts"
 import { Host } from "../platform/Host.ts"
@@ -105,7 +105,7 @@ export const make = (
       )
 
     const lockNewName = Effect.gen(function* () {
-      const letters = Buffer.from((yield* Entropy)(8)).toString("hex")
+      const letters = yield* randomHex(8)
       for (let attempt = 0; attempt < attemptsMax; attempt++) {
         const name = `${letters}-${attempt}`
         if (yield* locks.tryHold(lockName(name), "exclusive")) return name

@@ -27,8 +27,11 @@ export interface ListedEntry {
 
 export class MemoryBucket {
   readonly #objects = new Map<string, StoredObject>()
-  /** The last change of each key, for listings that lag behind. */
+  /** The last change of each key that ever was, for listings that lag behind. */
   readonly #changes = new Map<string, Change>()
+  /** The keys of `#changes` in the order of their bytes, but for those that came since a listing; never changed. */
+  #sorted: ReadonlyArray<string> = []
+  #unsorted: Array<string> = []
   #versions = 0
 
   /** A second bucket with the same objects; neither sees what happens to the other. */
@@ -36,13 +39,15 @@ export class MemoryBucket {
     const copy = new MemoryBucket()
     for (const [key, object] of this.#objects) copy.#objects.set(key, object)
     for (const [key, change] of this.#changes) copy.#changes.set(key, change)
+    copy.#sorted = this.#sorted
+    copy.#unsorted = [...this.#unsorted]
     copy.#versions = this.#versions
     return copy
   }
 
   /** All keys in the order of their bytes, also such that break the rules of `ObjectKey`. */
   keys(): ReadonlyArray<string> {
-    return [...this.#objects.keys()].sort(ObjectKey.compare)
+    return this.#inOrder().filter((key) => this.#objects.has(key))
   }
 
   find(key: string): StoredObject | undefined {
@@ -57,6 +62,7 @@ export class MemoryBucket {
       etag: `"${this.#versions}"`,
       lastModifiedMillis: nowMillis
     }
+    if (!this.#changes.has(key)) this.#unsorted.push(key)
     this.#changes.set(key, { before: this.#objects.get(key), atMillis: nowMillis })
     this.#objects.set(key, object)
     return object
@@ -80,19 +86,19 @@ export class MemoryBucket {
   }
 
   /**
-   * The entries of a listing, in order. `isStale` is asked for each key that has changed since `sinceMillis`: when it
-   * says so, the listing shows what was there before.
+   * At most `limit` entries of a listing, in order. `isStale` is asked for each of them that has changed since
+   * `sinceMillis`: when it says so, the listing shows what was there before.
    */
-  list(
-    prefix: string,
-    after: string | undefined,
-    sinceMillis: number,
-    isStale: (key: string) => boolean
-  ): ReadonlyArray<ListedEntry> {
+  list({ prefix, after, limit, sinceMillis, isStale }: Listing): ReadonlyArray<ListedEntry> {
     const entries: Array<ListedEntry> = []
-    for (const key of this.#keysSeen(sinceMillis)) {
-      if (!key.startsWith(prefix)) continue
-      if (after !== undefined && ObjectKey.compare(key, after) <= 0) continue
+    const keys = this.#inOrder()
+    const begin = after === undefined ? firstFrom(keys, prefix) : firstBehind(keys, after)
+    for (let place = begin; place < keys.length && entries.length < limit; place++) {
+      const key = keys[place] ?? ""
+      if (!key.startsWith(prefix)) {
+        if (ObjectKey.compare(key, prefix) < 0) continue
+        break
+      }
       const change = this.#changes.get(key)
       const mayLag = change !== undefined && change.atMillis > sinceMillis
       const object = mayLag && isStale(key) ? change.before : this.#objects.get(key)
@@ -101,10 +107,51 @@ export class MemoryBucket {
     return entries
   }
 
-  /** The keys of the bucket, and those deleted so lately that a listing may still show them. */
-  #keysSeen(sinceMillis: number): ReadonlyArray<string> {
-    const keys = new Set(this.#objects.keys())
-    for (const [key, { atMillis }] of this.#changes) if (atMillis > sinceMillis) keys.add(key)
-    return [...keys].sort(ObjectKey.compare)
+  /** All keys that ever were. Costs as much as has changed, so that a listing of many pages is sorted once. */
+  #inOrder(): ReadonlyArray<string> {
+    if (this.#unsorted.length > 0) {
+      this.#sorted = merge(this.#sorted, this.#unsorted.sort(ObjectKey.compare))
+      this.#unsorted = []
+    }
+    return this.#sorted
   }
+}
+
+export interface Listing {
+  readonly prefix: string
+  readonly after: string | undefined
+  readonly limit: number
+  readonly sinceMillis: number
+  readonly isStale: (key: string) => boolean
+}
+
+/** The place of the first key for which the order says yes; it says no to all before. */
+const firstWhere = (keys: ReadonlyArray<string>, isReached: (key: string) => boolean): number => {
+  let [low, high] = [0, keys.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (isReached(keys[middle] ?? "")) high = middle
+    else low = middle + 1
+  }
+  return low
+}
+
+const firstFrom = (keys: ReadonlyArray<string>, text: string): number =>
+  firstWhere(keys, (key) => ObjectKey.compare(key, text) >= 0)
+
+const firstBehind = (keys: ReadonlyArray<string>, text: string): number =>
+  firstWhere(keys, (key) => ObjectKey.compare(key, text) > 0)
+
+/** Two lists in order, without common keys, as one. */
+const merge = (left: ReadonlyArray<string>, right: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const merged: Array<string> = []
+  let place = 0
+  for (const key of right) {
+    for (; place < left.length && ObjectKey.compare(left[place] ?? "", key) < 0; place++) {
+      merged.push(left[place] ?? "")
+    }
+    merged.push(key)
+  }
+  for (; place < left.length; place++) merged.push(left[place] ?? "")
+  return merged
 }

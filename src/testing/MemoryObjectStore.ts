@@ -58,9 +58,14 @@ export type Fault =
 /** Whether the fault happens to this request (of this key, or of the prefix of a listing). */
 export type Decide = (fault: Fault | "stale listing", key: string) => boolean
 
+export type ConditionalPut = "honoured" | "ignored" | "unsupported"
+
 export interface ServerTraits {
-  /** `ignored` overwrites silently and says `created`; `unsupported` is 501. Default `honoured`. */
-  readonly conditionalPut?: "honoured" | "ignored" | "unsupported"
+  /**
+   * `ignored` overwrites silently and says `created`; `unsupported` is 501. Default `honoured`. A function says it of
+   * each key, as where several gateways of different age stand before one store.
+   */
+  readonly conditionalPut?: ConditionalPut | ((key: string) => ConditionalPut)
   /** Default `strong`. */
   readonly listing?: "strong" | "weak"
   /** How long a weak listing may lag behind. Default 60. */
@@ -164,7 +169,8 @@ class Server {
   }
 
   putIfAbsent(request: Request, body: Uint8Array): Outcome<PutOutcome> {
-    const { conditionalPut } = this.#options
+    const { conditionalPut: trait } = this.#options
+    const conditionalPut = typeof trait === "function" ? trait(request.key) : trait
     if (conditionalPut === "unsupported") return fail(request, "NotImplemented")
     if (this.#happens("conflict", request)) return fail(request, "Conflict")
     if (conditionalPut !== "ignored" && this.#bucket.find(request.key) !== undefined) return present
@@ -204,7 +210,8 @@ class Server {
     const isWeak = this.#options.listing === "weak"
     const sinceMillis = isWeak ? nowMillis - (this.#options.listingLagSeconds ?? 60) * 1000 : Infinity
     const isStale = (key: string): boolean => isWeak && this.#decide("stale listing", key)
-    const entries = this.#bucket.list(prefix, after, sinceMillis, isStale)
+    // One more than the page holds, to see whether more follow.
+    const entries = this.#bucket.list({ prefix, after, limit: limit + 1, sinceMillis, isStale })
     const page = entries.slice(0, limit)
     const last = page.at(-1)
     return {

@@ -7,12 +7,13 @@
 import * as Effect from "effect/Effect"
 import { hash } from "node:crypto"
 import type { Datastore } from "../datastore/Datastore.ts"
-import type { ChunkIndex } from "../format/ChunkIndex.ts"
+import { type ChunkIndex, headerSizeBytes } from "../format/ChunkIndex.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import * as Digest from "../model/Digest.ts"
 import { DigestTable } from "../model/DigestTable.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import type * as Snapshot from "../model/Snapshot.ts"
+import type { StoredSize } from "../store/bucket/StoredSizes.ts"
 
 export interface ChunkSelection {
   /** 32 bytes each in one row, ascending, none twice. */
@@ -20,6 +21,10 @@ export interface ChunkSelection {
   readonly count: number
   /** Of their content, before it was compressed. */
   readonly sizeBytes: number
+  /** Of the chunks as they are stored, at most. */
+  readonly storedBytes: number
+  /** Of the index files that name them. */
+  readonly indexBytes: number
   readonly sample: Sample | undefined
 }
 
@@ -30,6 +35,7 @@ export interface Sample {
   readonly digests: Uint8Array
   readonly count: number
   readonly sizeBytes: number
+  readonly storedBytes: number
 }
 
 export interface SampleOptions {
@@ -103,10 +109,16 @@ export const pick = (total: number, count: number, seed: string): ReadonlyArray<
 const countOf = (total: number, percent: number): number =>
   Math.min(total, Math.ceil((total * percent) / 100))
 
-const sizeOf = (digests: Uint8Array, sizes: DigestTable): number => {
-  let total = 0
-  for (let at = 0; at < digests.length; at += lengthBytes) total += sizes.get(digests, at) ?? 0
-  return total
+/** Of the content of the chunks, and of the chunks as they are stored. */
+const sizesOf = (digests: Uint8Array, sizes: DigestTable, storedSize: StoredSize) => {
+  let sizeBytes = 0
+  let storedBytes = 0
+  for (let at = 0; at < digests.length; at += lengthBytes) {
+    const dataBytes = sizes.get(digests, at) ?? 0
+    sizeBytes += dataBytes
+    storedBytes += storedSize(digests, at, dataBytes)
+  }
+  return { sizeBytes, storedBytes }
 }
 
 const addAll = (sizes: DigestTable, index: ChunkIndex): void => {
@@ -118,29 +130,34 @@ const addAll = (sizes: DigestTable, index: ChunkIndex): void => {
 export const make = (
   { snapshotFiles }: Pick<Datastore["Service"], "snapshotFiles">,
   snapshots: ReadonlyArray<NamedFiles>,
-  options: SampleOptions | undefined
+  options: SampleOptions | undefined,
+  storedSize: StoredSize
 ): Effect.Effect<ChunkSelection> =>
   Effect.gen(function* () {
     const sizes = new DigestTable()
+    let indexBytes = 0
     for (const { namespace, snapshot, files } of snapshots) {
       for (const name of files) {
         const archive = ArchiveName.fromFile(name)
         if (archive.kind === "blob") continue
         const index = yield* Effect.result(snapshotFiles.index(namespace, snapshot, archive))
-        if (index._tag === "Success") addAll(sizes, index.success)
+        if (index._tag === "Success") {
+          addAll(sizes, index.success)
+          indexBytes += headerSizeBytes + index.success.entries.length
+        }
         yield* Effect.yieldNow
       }
     }
     const digests = sorted(sizes.toBytes())
     const count = digests.length / lengthBytes
-    const selection = { digests, count, sizeBytes: sizeOf(digests, sizes) }
+    const selection = { digests, count, indexBytes, ...sizesOf(digests, sizes, storedSize) }
     if (options === undefined) return { ...selection, sample: undefined }
     const sampleDigests = rowOf(digests, pick(count, countOf(count, options.percent), options.seed))
     const sample = {
       ...options,
       digests: sampleDigests,
       count: sampleDigests.length / lengthBytes,
-      sizeBytes: sizeOf(sampleDigests, sizes)
+      ...sizesOf(sampleDigests, sizes, storedSize)
     }
     return { ...selection, sample }
   })

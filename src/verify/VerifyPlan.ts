@@ -9,18 +9,21 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { Datastore } from "../datastore/Datastore.ts"
+import * as DataBlob from "../format/DataBlob.ts"
 import type * as Manifest from "../format/Manifest.ts"
 import * as ManifestNotes from "../format/ManifestNotes.ts"
+import * as ArchiveName from "../model/ArchiveName.ts"
 import type { BackupGroup } from "../model/BackupGroup.ts"
 import { InvalidName } from "../model/InvalidName.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import type * as Snapshot from "../model/Snapshot.ts"
 import * as TaskId from "../model/TaskId.ts"
-import { pageSizeMax } from "../objectstore/ObjectStore.ts"
-import { Entropy } from "../platform/Entropy.ts"
+import { randomHex } from "../platform/Entropy.ts"
+import * as StoredSizes from "../store/bucket/StoredSizes.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import type { StorageError } from "../store/StorageError.ts"
 import * as ChunkSelection from "./ChunkSelection.ts"
+import { type ExpectedWork, expectedWork } from "./VerifyCosts.ts"
 
 /**
  * `full`: everything is read. `listed`: chunks are only looked for; of a store in a bucket by listing it, one request
@@ -57,18 +60,9 @@ export interface PlannedSnapshot {
   readonly sizeBytes: number
   /** Those that the manifest names; none when it cannot be read. */
   readonly files: ReadonlyArray<string>
-}
-
-/** What a verification will take, if it finds nothing that it has to look at more closely. */
-export interface ExpectedWork {
-  /** Different chunks that snapshots name. */
-  readonly chunks: number
-  /** Those of them that are read. */
-  readonly reads: number
-  /** Their content, before it was compressed: more than what is stored, and than what is sent. */
-  readonly readBytes: number
-  /** To the bucket, the recording of results among them: 0 for a store in a folder. */
-  readonly requests: { readonly list: number; readonly get: number; readonly put: number }
+  /** Of the blobs among them, and of the manifest itself at most. */
+  readonly blobBytes: number
+  readonly manifestBytes: number
 }
 
 export interface VerifyPlan {
@@ -155,41 +149,17 @@ const select = (options: VerifyOptions): Effect.Effect<Selected, Failure, Datast
     return { planned, upToDate, unfinished }
   })
 
-const contentOf = (manifest: Manifest.Manifest | undefined): Pick<PlannedSnapshot, "sizeBytes" | "files"> =>
-  manifest === undefined
-    ? { sizeBytes: 0, files: [] }
-    : { sizeBytes: sizeOf(manifest), files: manifest.files.map(({ filename }) => filename) }
+type Content = Omit<PlannedSnapshot, "namespace" | "snapshot">
 
-/** All files of planned snapshots, manifests among them. */
-const fileCountOf = (planned: ReadonlyArray<PlannedSnapshot>): number =>
-  planned.reduce((total, { files }) => total + files.length + 1, 0)
-
-const pagesOf = (count: number): number => Math.ceil(count / pageSizeMax)
-
-const noRequests = { list: 0, get: 0, put: 0 }
-
-const expectedWork = (
-  depth: Depth,
-  { count, sample, sizeBytes }: ChunkSelection.ChunkSelection,
-  planned: ReadonlyArray<PlannedSnapshot>,
-  { bucket, records }: Datastore["Service"]
-): ExpectedWork => {
-  const isThorough = depth === "full" && sample === undefined
-  const reads = isThorough ? count : (sample?.count ?? 0)
-  const fileCount = fileCountOf(planned)
-  // A result is written into the manifest, which is read again for that.
-  const hasFolder = records !== undefined
-  const recorded = isThorough && hasFolder ? planned.length : 0
-  const requests = {
-    list: depth === "listed" ? pagesOf(count) + (hasFolder ? pagesOf(fileCount) : 0) : 0,
-    get: reads + (depth === "full" || !hasFolder ? fileCount : 0) + recorded,
-    put: recorded
-  }
+const contentOf = (manifest: Manifest.Manifest | undefined): Content => {
+  if (manifest === undefined) return { sizeBytes: 0, files: [], blobBytes: 0, manifestBytes: 0 }
+  const blobs = manifest.files.filter(({ filename }) => ArchiveName.fromFile(filename).kind === "blob")
   return {
-    chunks: count,
-    reads,
-    readBytes: isThorough ? sizeBytes : (sample?.sizeBytes ?? 0),
-    requests: bucket === undefined ? noRequests : requests
+    sizeBytes: sizeOf(manifest),
+    files: manifest.files.map(({ filename }) => filename),
+    blobBytes: blobs.reduce((total, { sizeBytes }) => total + sizeBytes, 0),
+    // It is compressed, and that never makes it larger.
+    manifestBytes: DataBlob.encodedSizeMax(Buffer.byteLength(JSON.stringify(manifest.raw, null, 2)))
   }
 }
 
@@ -205,7 +175,7 @@ const sampleOf = ({ samplePercent, sampleSeed }: VerifyOptions) =>
         "it must be above 0 and at most 100"
       )
     }
-    const seed = sampleSeed ?? Buffer.from((yield* Entropy)(seedBytes)).toString("hex")
+    const seed = sampleSeed ?? (yield* randomHex(seedBytes))
     return { percent: samplePercent, seed }
   })
 
@@ -216,7 +186,10 @@ export const make = (options: VerifyOptions): Effect.Effect<VerifyPlan, Failure,
     const sample = yield* sampleOf(options)
     const { planned, unfinished, upToDate } = yield* select(options)
     const countsChunks = depth === "listed" || sample !== undefined || datastore.bucket !== undefined
-    const chunks = countsChunks ? yield* ChunkSelection.make(datastore, planned, sample) : undefined
+    const storedSize = yield* StoredSizes.load(datastore.records)
+    const chunks = countsChunks
+      ? yield* ChunkSelection.make(datastore, planned, sample, storedSize)
+      : undefined
     return {
       depth,
       chunks,

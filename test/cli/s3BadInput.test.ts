@@ -10,6 +10,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import { noise } from "../backup/stores.ts"
 import { assertFails } from "../e2e/cli.ts"
+import { program } from "../e2e/programPath.ts"
 import * as AnsweringServer from "../objectstore/s3/AnsweringServer.ts"
 import { mayMount } from "../platform/mounts.ts"
 import type * as S3Endpoint from "../s3/S3Endpoint.ts"
@@ -172,9 +173,9 @@ describe("a bucket that others have been at", () => {
 
 /** A cache folder on a disk of one MiB, which is full for a while. */
 const fullDisk = `
-disk=$1; file=$2; node=$3
+disk=$1; file=$2; node=$3; program=$4
 granary() {
-  "$node" --conditions=development --disable-warning=ExperimentalWarning src/cli/bin.ts "$@" \
+  "$node" --disable-warning=ExperimentalWarning "$program" "$@" \
     -r s3:minio/test-bucket/store --cache "$disk/cache"
 }
 mount -t tmpfs -o size=1m,nr_inodes=200k none "$disk"
@@ -192,7 +193,7 @@ granary restore host/a disk.img "$file.restored"
 
 /** Its server lives in this process, which must not stand still meanwhile. */
 const runOnFullDisk = async ({ folder }: S3Scene, disk: string, file: string) => {
-  const shell = ["sh", "-ec", fullDisk, "sh", disk, file, process.execPath]
+  const shell = ["sh", "-ec", fullDisk, "sh", disk, file, process.execPath, program]
   const child = spawn("unshare", ["-m", "--propagation", "private", ...shell], {
     cwd: path.resolve(import.meta.dirname, "../.."),
     env: { ...process.env, NO_COLOR: "1", HOME: folder, XDG_CONFIG_HOME: path.join(folder, "config") },

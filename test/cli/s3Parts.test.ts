@@ -3,14 +3,16 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
-import { firstContact } from "../../src/cli/firstContact.ts"
+import { firstContact } from "../../src/objectstore/decorators/firstContact.ts"
 import * as RepositoryName from "../../src/cli/RepositoryName.ts"
 import * as S3Budget from "../../src/cli/S3Budget.ts"
 import * as Sizes from "../../src/cli/Sizes.ts"
+import * as CostText from "../../src/cli/CostText.ts"
 import * as StoreUsage from "../../src/cli/StoreUsage.ts"
 import { InvalidName } from "../../src/model/InvalidName.ts"
 import { Meter } from "../../src/objectstore/decorators/metered.ts"
 import { around } from "../../src/objectstore/decorators/ObjectRequest.ts"
+import * as RequestCosts from "../../src/objectstore/RequestCosts.ts"
 import * as ObjectKey from "../../src/objectstore/ObjectKey.ts"
 import { ObjectStoreError, type ObjectStoreReason } from "../../src/objectstore/ObjectStoreError.ts"
 import { rateLimits } from "../../src/objectstore/s3/rateLimits.ts"
@@ -85,8 +87,8 @@ describe("what a command has asked of a server", () => {
       meter.begin("get", 0)
       meter.end("get", "success", 2048)
       const usage = yield* meter.usage
-      const told = StoreUsage.toText(usage)
-      assert.strictEqual(told, "s3: 3 requests (2 put, 1 get), 1.00 KiB sent, 2.00 KiB received")
+      const told = CostText.text(RequestCosts.ofUsage(usage), undefined)
+      assert.strictEqual(told, "3 requests (2 put, 1 get), 1.00 KiB sent, 2.00 KiB received")
       const json = { snapshot: "a" }
       const counted = {
         requests: 3,

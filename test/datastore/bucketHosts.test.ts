@@ -73,6 +73,22 @@ describe("two cache folders on one bucket", () => {
     })
   )
 
+  it.effect("a server that has lost its conditional writes is read from, and not written to", () =>
+    Effect.gen(function* () {
+      const [world] = twoHosts()
+      yield* backUp(time).pipe(inWorld(world))
+      const before = [...world.bucket.keys()]
+      for (const conditionalPut of ["ignored", "unsupported"] as const) {
+        const server = { conditionalPut }
+        assert.strictEqual(yield* reasonOf(backUp(time + 1)).pipe(inWorld(world, { server })), "Unsuitable")
+        assert.deepStrictEqual([...world.bucket.keys()], before)
+        const read = inStore(({ snapshotFiles }) => snapshotFiles.manifest(root, snapshot))
+        assert.isNotEmpty((yield* read.pipe(inWorld(world, { server }))).files)
+      }
+      yield* backUp(time + 1).pipe(inWorld(world))
+    })
+  )
+
   it.effect("a group goes from the folder that knows of no snapshot, but not from the bucket", () =>
     Effect.gen(function* () {
       const [first, second] = twoHosts()

@@ -7,6 +7,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { program } from "./programPath.ts"
 
 const repositoryRoot = path.resolve(import.meta.dirname, "../..")
 
@@ -54,7 +55,7 @@ const environmentOf = (options: RunOptions): NodeJS.ProcessEnv => {
 /** Starts the program. Its standard input stays open until the caller ends it, unless `input` says what it is. */
 export const start = (args: ReadonlyArray<string>, options: RunOptions = {}): Running => {
   const flags = ["--conditions=development", "--disable-warning=ExperimentalWarning"]
-  const child = spawn(process.execPath, [...flags, "build/program/bin.js", ...args], {
+  const child = spawn(process.execPath, [...flags, program, ...args], {
     cwd: repositoryRoot,
     env: environmentOf(options),
     stdio: [options.inputFd ?? "pipe", "pipe", "pipe"],

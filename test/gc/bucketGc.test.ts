@@ -27,6 +27,9 @@ import {
 const old = startSeconds - 3 * daySeconds
 const nothing = new Uint8Array(0)
 
+const totalOf = (requests: Gc.GcSummary["requests"]): number =>
+  Object.values(requests ?? {}).reduce((total, each) => total + each, 0)
+
 const count = (requests: ReadonlyArray<string>, operation: string, place = ""): number =>
   requests.filter((request) => request.startsWith(operation) && request.includes(place)).length
 
@@ -184,10 +187,12 @@ describe("what it asks for", () => {
           // One deletion is that of its mark for other hosts.
           [5, 2, 6, 5]
         )
+        // Its own mark, the generation and the clock are among them.
         assert.deepStrictEqual(
           { ...requests },
-          { put: 1, putIfAbsent: 0, get: 0, getRange: 0, head: 1, list: 7, deleteMany: 5, copy: 0 }
+          { put: 3, putIfAbsent: 0, get: 2, getRange: 0, head: 1, list: 8, deleteMany: 6, copy: 0 }
         )
+        assert.strictEqual(totalOf(requests), taken.length)
       })
     ))
 
@@ -197,8 +202,10 @@ describe("what it asks for", () => {
         const scene = new Scene([])
         scene.putNumbers(1001, old)
         const { requests } = yield* collect().pipe(scene.on(scene.host, { deleteBatchSize: 100 }))
-        assert.strictEqual(requests?.deleteMany, 11)
-        assert.strictEqual(requests?.list, 2 + 2)
+        // And one for its mark; the marks of others, and the markers of a folder without a generation, are listed.
+        assert.strictEqual(requests?.deleteMany, 11 + 1)
+        assert.strictEqual(requests?.list, 2 + 2 + 1 + 2)
+        assert.strictEqual(totalOf(requests), scene.takeRequests().length)
       })
     ))
 
@@ -213,8 +220,8 @@ describe("what it asks for", () => {
         const { requests, sweep } = yield* collect().pipe(scene.on(host))
         assert.strictEqual(sweep?.untrue, 40)
         assert.isFalse(texts.some((text) => host.has(text)))
-        // Twice the chunks, twice the content.
-        assert.strictEqual(requests?.list, 4)
+        // Twice the chunks, twice the content, once the marks of others.
+        assert.strictEqual(requests?.list, 4 + 1)
         assert.strictEqual(requests?.head, 1)
       })
     ))

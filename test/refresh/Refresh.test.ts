@@ -53,8 +53,8 @@ describe("Refresh", () => {
       const bytes = Object.values(expected).join("").length
       assert.deepInclude(plan, { objects, bytes, namespaces: 3, groups: 3, snapshots: 4, keptObjects: 0 })
       assert.deepInclude(fetched, { objects, bytes, gets: objects, vanished: 0 })
-      assert.strictEqual(fetched.lists, plan.requests.lists)
-      assert.strictEqual(fetched.gets, plan.requests.gets)
+      assert.strictEqual(fetched.lists, plan.cost.costs.list)
+      assert.strictEqual(fetched.gets, plan.cost.costs.get)
       assert.strictEqual(keptObjects, 0)
     })
   )

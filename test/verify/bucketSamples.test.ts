@@ -30,7 +30,7 @@ describe("Verify without a cache folder", () => {
       const found = yield* verifyWithoutFolder(world)
       assert.deepStrictEqual(found.states, { all: "ok", even: "ok" })
       assert.strictEqual(chunkGets(found), 12)
-      assert.strictEqual(found.counts.get, found.plan.expected?.requests.get)
+      assert.strictEqual(found.counts.get, found.plan.expected?.cost?.costs.get)
       assert.strictEqual(found.counts.put, 0)
       change(world, keyOfText(one), flipped)
       change(world, fileKey("even", "note.conf.blob"), flipped)

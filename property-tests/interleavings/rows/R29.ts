@@ -12,8 +12,8 @@ import * as BackupGroup from "../../../src/model/BackupGroup.ts"
 import * as Namespace from "../../../src/model/Namespace.ts"
 import * as actors from "../harness/actors.ts"
 import { aftermath, type Loss, type Trial } from "../harness/aftermath.ts"
-import type { Mutation } from "../harness/Mutation.ts"
-import { type Case, isFull, type Mutant, type Row } from "../harness/Row.ts"
+import { deathCase, type DeathKind, type Guards } from "../harness/death.ts"
+import { type Case, isFull, type Row } from "../harness/Row.ts"
 import * as worlds from "../harness/World.ts"
 import {
   unatomicChunks,
@@ -87,24 +87,8 @@ const collect: Trial = { disk: store, operation: () => actors.collect() }
 const collectByTimes: Trial = { disk: store, operation: () => actors.collect({ mark: "atime" }) }
 const prune: Trial = { disk: store, operation: (world) => actors.prune(world) }
 
-type Kind = "kill" | "crash"
-
-const sweep = (name: string, trial: Trial, kind: Kind, guards: Guards = {}): Case => ({
-  name,
-  make: aftermath(trial),
-  preemptions: { daily: 0, full: 0 },
-  dailySeededRuns: 0,
-  crashes: { kinds: [kind], preemptions: { daily: 0, full: 0 } },
-  mutants: Object.entries(guards).map(([guard, mutation]): Mutant => ({
-    guard,
-    mutation,
-    by: { strategy: "crashes", kinds: [kind], preemptions: 0 },
-    maxRuns: 200
-  }))
-})
-
-/** Mutations by the guards that they switch off. */
-type Guards = Readonly<Record<string, Mutation>>
+const sweep = (name: string, trial: Trial, kind: DeathKind, guards: Guards = {}): Case =>
+  deathCase({ name, kind, guards, make: aftermath(trial), maxRuns: 200 })
 
 const killed = (name: string, trial: Trial, guards?: Guards): Case =>
   sweep(`${name}, killed at any step`, trial, "kill", guards)

@@ -10,7 +10,7 @@ import * as KeyFile from "../../../src/format/KeyFile.ts"
 import * as BucketReading from "../../../src/datastore/BucketReading.ts"
 import * as Namespace from "../../../src/model/Namespace.ts"
 import * as Snapshot from "../../../src/model/Snapshot.ts"
-import * as S3ObjectStore from "../../../src/objectstore/s3/S3ObjectStore.ts"
+import { connectS3 } from "../../../src/objectstore/s3/connectS3.ts"
 import * as NodePlatform from "../../../src/platform/NodePlatform.ts"
 import * as Restore from "../../../src/restore/Restore.ts"
 import * as SnapshotReader from "../../../src/restore/SnapshotReader.ts"
@@ -53,7 +53,8 @@ export const restoreAll = (
 ): Promise<Checks.Restored> =>
   Effect.gen(function* () {
     const crypt = CryptConfig.fromKey(KeyFile.unlock(KeyFile.decode(fs.readFileSync(keyFile)), undefined))
-    const objects = yield* S3ObjectStore.make(settingsOf(endpoint.place))
+    // With retries, as programs have them: a server closes connections that were idle for a while.
+    const { patient: objects } = yield* connectS3(settingsOf(endpoint.place))
     const reading = BucketReading.layer(StoreBucket.make({ objects, name: storeName }))
     const context = yield* Layer.build(Layer.provideMerge(reading, NodePlatform.layer))
     const restore: Checks.Restore = (name, archive, target) =>

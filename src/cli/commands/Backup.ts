@@ -19,6 +19,8 @@ import { doneWithWarnings, parseInput, UsageError } from "../Failure.ts"
 import * as Format from "../Format.ts"
 import { cryptConfig } from "../Keys.ts"
 import { print } from "../Output.ts"
+import { planFlag } from "../PlanFlag.ts"
+import * as StoreUsage from "../StoreUsage.ts"
 import { namespace, withWorkingDatastore } from "../Repository.ts"
 
 const defaultId = (): string => os.hostname().replaceAll(/[^A-Za-z0-9._-]/g, "_")
@@ -80,7 +82,8 @@ const flags = {
       "Store chunks of the previous snapshot again if they are gone, instead of trusting it"
     ),
     Flag.withDefault(false)
-  )
+  ),
+  plan: planFlag("Read, cut and compress everything, say what would be stored, and store nothing")
 }
 
 const parseTime = (text: string) =>
@@ -121,20 +124,20 @@ const toJson = (summary: Backup.BackupSummary) => ({
   "duration-seconds": summary.durationSeconds
 })
 
-const savedLine = ({ statistics }: Backup.BackupSummary): string => {
+const savedLine = ({ statistics }: Backup.BackupSummary, isPlan: boolean): string => {
   const { sizeBytes, reusedBytes, duplicateBytes, newBytes, storedBytes } = statistics
   const known = reusedBytes + duplicateBytes
   return [
-    `stored ${Format.bytes(storedBytes)} for ${Format.bytes(newBytes)} of new data`,
-    `${Format.bytes(known)} (${Format.percent(known, sizeBytes)}) was there already`
+    `${isPlan ? "would store" : "stored"} ${Format.bytes(storedBytes)} for ${Format.bytes(newBytes)} of new data`,
+    `${Format.bytes(known)} (${Format.percent(known, sizeBytes)}) ${isPlan ? "is" : "was"} there already`
   ].join("; ")
 }
 
 const reusedLine = ({ reusedFiles, reusedBytes }: Backup.BackupSummary["entries"]): string =>
   `${Format.counted(reusedFiles, "file")} with ${Format.bytes(reusedBytes)} unchanged and not read`
 
-/** What a finished backup says. */
-export const summaryText = (summary: Backup.BackupSummary): string => {
+/** What a finished backup says, or the plan of one. */
+export const summaryText = (summary: Backup.BackupSummary, isPlan = false): string => {
   const { entries, statistics, durationSeconds } = summary
   const rate = Format.rate(statistics.sizeBytes, durationSeconds)
   const total = `${Format.bytes(statistics.sizeBytes)} in ${Format.duration(durationSeconds)}`
@@ -147,8 +150,10 @@ export const summaryText = (summary: Backup.BackupSummary): string => {
     ...(entries.files + entries.directories > 0 ? [found] : []),
     ...(entries.reusedFiles > 0 ? [reusedLine(entries)] : []),
     `${total} (${rate}), ${Format.counted(statistics.chunks, "chunk")}`,
-    savedLine(summary),
-    `snapshot ${Snapshot.format(summary.snapshot)} is complete`,
+    savedLine(summary, isPlan),
+    isPlan
+      ? `nothing was stored; the snapshot would be ${Snapshot.format(summary.snapshot)}`
+      : `snapshot ${Snapshot.format(summary.snapshot)} is complete`,
     ...(entries.warnings > 0 ? [`${Format.counted(entries.warnings, "warning")}, see above`] : [])
   ].join("\n")
 }
@@ -162,7 +167,9 @@ const warnOfLeftovers = (summary: Backup.BackupSummary) =>
     }
   })
 
-export const backup = Command.make("backup", flags, (input) =>
+type Input = Command.Command.Config.Infer<typeof flags>
+
+const optionsOf = (input: Input) =>
   Effect.gen(function* () {
     const archives = yield* Effect.forEach(input.archives, ArchiveArguments.parse)
     const id = Option.getOrElse(input.id, defaultId)
@@ -172,24 +179,42 @@ export const backup = Command.make("backup", flags, (input) =>
       "see: granary backup --help"
     )
     const time = Option.isSome(input.time) ? { time: yield* parseTime(input.time.value) } : {}
-    const summary = yield* withWorkingDatastore(
-      Backup.run({
-        namespace: yield* namespace,
-        group,
-        ...time,
-        owner: yield* parseInput(() => AuthId.parse(input.owner)),
-        ...(yield* keyOptions(input.cryptMode)),
-        reusePrevious: !input.noReuse,
-        knownChunks: input.knownChunks,
-        archives,
-        excludes: input.exclude,
-        crossFileSystems: input.crossFileSystems,
-        changeDetection: input.changeDetection
-      }),
-      { writes: true, cache: input.noCache ? "bypass" : "use" }
-    )
+    return {
+      namespace: yield* namespace,
+      group,
+      ...time,
+      owner: yield* parseInput(() => AuthId.parse(input.owner)),
+      ...(yield* keyOptions(input.cryptMode)),
+      reusePrevious: !input.noReuse,
+      knownChunks: input.knownChunks,
+      archives,
+      excludes: input.exclude,
+      crossFileSystems: input.crossFileSystems,
+      changeDetection: input.changeDetection
+    }
+  })
+
+const tell = (summary: Backup.BackupSummary) => print({ json: toJson(summary), text: summaryText(summary) })
+
+const tellPlan = (plan: Backup.BackupPlan) =>
+  Effect.flatMap(StoreUsage.plan(plan.cost, plan.lookups), ({ json, lines }) =>
+    print({
+      json: { ...toJson(plan), plan: true, ...json },
+      text: [summaryText(plan, true), ...lines].join("\n")
+    })
+  )
+
+export const backup = Command.make("backup", flags, (input) =>
+  Effect.gen(function* () {
+    const options = yield* optionsOf(input)
+    const work = input.plan ? Effect.tap(Backup.plan(options), tellPlan) : Backup.run(options)
+    const summary: Backup.BackupSummary = yield* withWorkingDatastore(work, {
+      writes: true,
+      cache: input.noCache ? "bypass" : "use",
+      plans: input.plan
+    })
     yield* warnOfLeftovers(summary)
-    yield* print({ json: toJson(summary), text: summaryText(summary) })
+    if (!input.plan) yield* tell(summary)
     if (summary.entries.warnings > 0) yield* doneWithWarnings
   }).pipe(Effect.scoped)
 ).pipe(
@@ -199,6 +224,10 @@ export const backup = Command.make("backup", flags, (input) =>
     {
       command: "granary backup disk.img:/dev/vg/root etc.pxar:/etc --backup-id web1",
       description: "An image and a directory in one snapshot"
+    },
+    {
+      command: "granary backup home.pxar:/home --plan",
+      description: "What would be stored, and what it costs"
     },
     { command: "pg_dump db | granary backup db.log:-", description: "Back up what another program writes" }
   ])

@@ -4,6 +4,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { ChunkCounts } from "../../gc/ChunkListing.ts"
+import * as CollectionCosts from "../../gc/bucket/CollectionCosts.ts"
 import { totalOf as requestTotal } from "../../gc/bucket/BucketSite.ts"
 import * as Gc from "../../gc/Gc.ts"
 import * as GcPlan from "../../gc/GcPlan.ts"
@@ -12,17 +13,15 @@ import * as MissingChunks from "../../gc/MissingChunks.ts"
 import * as Namespace from "../../model/Namespace.ts"
 import * as Snapshot from "../../model/Snapshot.ts"
 import * as ClockSkew from "../../objectstore/ClockSkew.ts"
-import * as NodeFiles from "../../platform/NodeFiles.ts"
 import { CommandFailed, doneWithWarnings, UsageError } from "../Failure.ts"
 import * as Format from "../Format.ts"
 import { print } from "../Output.ts"
+import { planFlag } from "../PlanFlag.ts"
 import { withDatastore } from "../Repository.ts"
+import * as StoreUsage from "../StoreUsage.ts"
 
 const flags = {
-  dryRun: Flag.Boolean("dry-run").pipe(
-    Flag.withDescription("Say what would be removed, and change nothing"),
-    Flag.withDefault(false)
-  ),
+  plan: planFlag("Say what would be removed, and change nothing"),
   mark: Flag.Literals("mark", ["set", "atime"]).pipe(
     Flag.withDescription("Keep marks in memory, or as access times as Proxmox Backup Server does"),
     Flag.withDefault("set")
@@ -167,18 +166,33 @@ const cutoffOf = (cutoff: Option.Option<number>) =>
         Effect.mapError((error) => new UsageError({ detail: error.message, hint: "see: granary gc --help" }))
       )
 
-export const gc = Command.make("gc", flags, ({ cutoff, dryRun, mark }) =>
+const collect = (options: Gc.GcOptions) =>
+  Effect.gen(function* () {
+    const summary = yield* Gc.collect(options)
+    yield* print({ json: toJson(summary), text: toText(summary) })
+    return summary
+  })
+
+const tellPlan = (options: Gc.GcOptions) =>
+  Effect.gen(function* () {
+    const summary = yield* Gc.dryRun(options)
+    const { bucket } = summary.plan
+    const costs = bucket === undefined ? undefined : yield* CollectionCosts.estimate(summary.plan, bucket)
+    const { json, lines } = yield* StoreUsage.plan(costs?.expected, costs?.lookups)
+    yield* print({ json: { ...toJson(summary), ...json }, text: [toText(summary), ...lines].join("\n") })
+    return summary
+  })
+
+export const gc = Command.make("gc", flags, ({ cutoff, mark, plan }) =>
   Effect.gen(function* () {
     const options: Gc.GcOptions = { mark, ...(yield* cutoffOf(cutoff)) }
-    const work = dryRun ? Gc.dryRun(options) : Gc.collect(options)
-    const summary = yield* withDatastore(Effect.provide(work, NodeFiles.layer), { writes: true })
-    yield* print({ json: toJson(summary), text: toText(summary) })
-    yield* finish(summary)
+    const work = plan ? tellPlan(options) : collect(options)
+    yield* finish(yield* withDatastore(work, { writes: true, plans: plan }))
   })
 ).pipe(
   Command.withDescription("Remove chunks that no snapshot needs; backups may go on meanwhile"),
   Command.withExamples([
-    { command: "granary gc --dry-run", description: "What would go" },
+    { command: "granary gc --plan", description: "What would go, and in a bucket what that would cost" },
     { command: "granary gc --mark atime", description: "As Proxmox Backup Server does it, by access times" }
   ])
 )

@@ -68,21 +68,8 @@ const flags = {
 
 type Input = Command.Command.Config.Infer<typeof flags>
 
-const settings = [
-  "endpoint",
-  "port",
-  "region",
-  "path-style",
-  "access-key",
-  "secret-key",
-  "fingerprint",
-  "put-rate-limit",
-  "rate-in",
-  "burst-in",
-  "rate-out",
-  "burst-out",
-  "insecure-http"
-] as const
+/** The flag of this one has another name, for it may be given several times. */
+const settings = Endpoints.settingNames.filter((name) => name !== "provider-quirks")
 
 /** The settings that were typed, and the keys from the file that was named. */
 const typed = (input: Input) =>

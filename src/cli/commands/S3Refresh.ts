@@ -1,9 +1,9 @@
 /** `granary s3-refresh`: makes the metadata in a cache folder anew, from the bucket. */
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import { UsageError } from "../Failure.ts"
 import { print } from "../Output.ts"
+import { planFlag } from "../PlanFlag.ts"
 import { repository } from "../Repository.ts"
 
 const notInBucket = new UsageError({
@@ -12,10 +12,7 @@ const notInBucket = new UsageError({
 })
 
 const flags = {
-  plan: Flag.Boolean("plan").pipe(
-    Flag.withDescription("Say what would be fetched and what that takes, and change nothing"),
-    Flag.withDefault(false)
-  )
+  plan: planFlag("Say what would be fetched, and change nothing")
 }
 
 export const s3Refresh = Command.make("s3-refresh", flags, ({ plan }) =>

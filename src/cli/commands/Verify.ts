@@ -13,8 +13,10 @@ import { CommandFailed, parseInput, UsageError } from "../Failure.ts"
 import * as Format from "../Format.ts"
 import { cryptConfig } from "../Keys.ts"
 import { print } from "../Output.ts"
+import { planFlag } from "../PlanFlag.ts"
 import { namespace, withWorkingDatastore } from "../Repository.ts"
 import { root } from "../Root.ts"
+import * as StoreUsage from "../StoreUsage.ts"
 import * as VerifyText from "../VerifyText.ts"
 
 const flags = {
@@ -49,10 +51,7 @@ const flags = {
     Flag.withMetavar("SEED"),
     Flag.optional
   ),
-  plan: Flag.Boolean("plan").pipe(
-    Flag.withDescription("Say what would be read and what that takes, and read no chunk"),
-    Flag.withDefault(false)
-  )
+  plan: planFlag("Say what would be read, and read no chunk")
 }
 
 const samplePattern = /^(\d{1,3}(?:\.\d{1,6})?) ?%?$/
@@ -74,6 +73,14 @@ const parseWhat = (what: string) =>
     () =>
       what.split("/").length > 2 ? { snapshot: Snapshot.parse(what) } : { group: BackupGroup.parse(what) },
     "name a group such as host/laptop or a snapshot such as host/laptop/2026-11-21T10:00:00Z"
+  )
+
+const printPlan = (plan: VerifyPlan.VerifyPlan) =>
+  Effect.flatMap(StoreUsage.plan(plan.expected?.cost), ({ json, lines }) =>
+    print({
+      json: { ...VerifyText.planToJson(plan), ...json },
+      text: [VerifyText.planToText(plan), ...lines].join("\n")
+    })
   )
 
 /** Where the result as JSON has no place for it. */
@@ -133,9 +140,8 @@ export const verify = Command.make("verify", flags, ({ what, plan: isPlan, ...gi
     yield* withWorkingDatastore(
       Effect.gen(function* () {
         const plan = yield* VerifyPlan.make({ namespace: ns, ...selection, ...options })
-        if (isPlan) {
-          return yield* print({ json: VerifyText.planToJson(plan), text: VerifyText.planToText(plan) })
-        }
+        if (isPlan) return yield* printPlan(plan)
+        yield* StoreUsage.expect(plan.expected?.cost)
         const summary = yield* Verify.run(plan, crypt === undefined ? {} : { crypt })
         const seconds = (monotonicMillis() - startedMillis) / 1000
         yield* print({
@@ -144,7 +150,8 @@ export const verify = Command.make("verify", flags, ({ what, plan: isPlan, ...gi
         })
         yield* printNotes(summary)
         yield* finish(summary)
-      })
+      }),
+      { plans: isPlan }
     )
   })
 ).pipe(

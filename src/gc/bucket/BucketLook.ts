@@ -11,6 +11,7 @@ import { DigestTable } from "../../model/DigestTable.ts"
 import * as Snapshot from "../../model/Snapshot.ts"
 import * as StoreKeys from "../../objectstore/StoreKeys.ts"
 import type { Files } from "../../platform/Files.ts"
+import * as Existence from "../../store/bucket/Existence.ts"
 import { decodeIndex, indexMaxBytes } from "../../store/SnapshotFiles.ts"
 import type { StorageError } from "../../store/StorageError.ts"
 import type { StoreError } from "../../store/StoreError.ts"
@@ -19,7 +20,6 @@ import * as MissingChunks from "../MissingChunks.ts"
 import type { Removals } from "../Removals.ts"
 import type { BucketIndexes } from "./BucketIndexes.ts"
 import type { BucketSite } from "./BucketSite.ts"
-import * as Existence from "./Existence.ts"
 import * as ObjectListing from "./ObjectListing.ts"
 import * as Unlisted from "./Unlisted.ts"
 
@@ -92,7 +92,12 @@ export const run = (
     const { listing, locals, pages, unlisted } = yield* ObjectListing.run(input)
     const errors: Array<string> = []
     const notFound = marks.notFound()
-    const absent = yield* Existence.findAbsent(site.bucket, [notFound, unlisted.digests], pages, errors)
+    const absent = yield* Existence.findAbsent(
+      site.bucket,
+      [notFound, unlisted.digests],
+      pages,
+      ({ message }) => errors.push(message)
+    )
     const decided = yield* Unlisted.decide({ layout, unlisted, absent, marks, cutoffSeconds, errors })
     const warnings = new Set<string>()
     const missing = missingOf(notFound, absent, decided.mendable.digests)

@@ -1,16 +1,17 @@
 /**
- * BucketSite: what a collection of a datastore in a bucket works with besides the cache folder: the bucket, with every
- * request counted; how far the server's clock is from ours; and the right to collect, which other hosts respect.
+ * BucketSite: what a collection of a datastore in a bucket works with besides the cache folder: the bucket; the meter
+ * that counts every request of the collection, those by which it keeps other hosts away among them; how far the
+ * server's clock is from ours; and the right to collect, which other hosts respect.
  */
 import * as Effect from "effect/Effect"
-import { around } from "../../objectstore/decorators/ObjectRequest.ts"
 import type * as ClockSkew from "../../objectstore/ClockSkew.ts"
+import type { Meter } from "../../objectstore/decorators/metered.ts"
 import type { ObjectStoreOperation } from "../../objectstore/ObjectStoreError.ts"
 import type { Collecting } from "../../store/bucket/Hosts.ts"
 import type { StoreBucket } from "../../store/bucket/StoreBucket.ts"
 import type { DigestGuards } from "../../store/DigestGuards.ts"
 
-/** How often the collection asked for what; its marks for other hosts are not among them. */
+/** How often the collection asked for what. */
 export type RequestCounts = Readonly<Record<ObjectStoreOperation, number>>
 
 export interface BucketSite {
@@ -20,25 +21,22 @@ export interface BucketSite {
   readonly skew: ClockSkew.ClockSkew | undefined
   /** Undefined in a dry run, which keeps nobody out. */
   readonly collecting: Collecting | undefined
-  /** Up to now. */
-  readonly requests: Effect.Effect<RequestCounts>
+  /** Whatever the collection does counts here (see `tally`). */
+  readonly meter: Meter
 }
 
-export interface CountedBucket {
-  readonly bucket: StoreBucket
-  readonly requests: Effect.Effect<RequestCounts>
-}
-
-export const counted = (bucket: StoreBucket): CountedBucket => {
-  const counts = { put: 0, putIfAbsent: 0, get: 0, getRange: 0, head: 0, list: 0, deleteMany: 0, copy: 0 }
-  const objects = around(bucket.objects, ({ operation }, run) =>
-    Effect.suspend(() => {
-      counts[operation] += 1
-      return run
-    })
-  )
-  return { bucket: { ...bucket, objects }, requests: Effect.sync(() => ({ ...counts })) }
-}
+/** What was asked for up to now. */
+export const requestsOf = ({ meter }: Pick<BucketSite, "meter">): Effect.Effect<RequestCounts> =>
+  Effect.map(meter.usage, ({ operations }) => ({
+    put: operations.put.requests,
+    putIfAbsent: operations.putIfAbsent.requests,
+    get: operations.get.requests,
+    getRange: operations.getRange.requests,
+    head: operations.head.requests,
+    list: operations.list.requests,
+    deleteMany: operations.deleteMany.requests,
+    copy: operations.copy.requests
+  }))
 
 export const totalOf = (counts: RequestCounts): number =>
   Object.values(counts).reduce((sum, count) => sum + count, 0)

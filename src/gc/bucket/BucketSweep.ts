@@ -28,7 +28,9 @@ import type { DeleteReport } from "../../objectstore/ObjectStore.ts"
 import type { ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
 import type { ObjectKey } from "../../objectstore/ObjectKey.ts"
 import { Files, isNotFound } from "../../platform/Files.ts"
+import type { FileRow } from "../../store/bucket/FileRows.ts"
 import { keyOf } from "../../store/bucket/StoreBucket.ts"
+import * as UntrueFiles from "../../store/bucket/UntrueFiles.ts"
 import type { StorageError } from "../../store/StorageError.ts"
 import type { StoreError } from "../../store/StoreError.ts"
 import { chunkPath } from "../../store/StoreLayout.ts"
@@ -37,8 +39,6 @@ import { GcRules } from "../GcRules.ts"
 import type { Removal, Removals } from "../Removals.ts"
 import * as Sweep from "../Sweep.ts"
 import type { BucketPlan } from "./BucketLook.ts"
-import type { FileRow } from "./FileRows.ts"
-import * as Unlisted from "./Unlisted.ts"
 
 type Failure = StorageError | StoreError
 
@@ -186,7 +186,7 @@ const mendAndDrop = ({ bucket, tally }: Run) =>
   Effect.gen(function* () {
     const { layout } = yield* Datastore
     for (const row of bucket.mendable.rows()) {
-      const isMended = yield* Effect.result(Unlisted.mend(layout, bucket.site, row))
+      const isMended = yield* Effect.result(UntrueFiles.mend(layout, bucket.site, row))
       if (isMended._tag === "Failure") countError(tally, isMended.failure)
       else if (isMended.success) {
         tally.mended.chunks += 1
@@ -194,7 +194,7 @@ const mendAndDrop = ({ bucket, tally }: Run) =>
       }
     }
     const drop = (row: FileRow) =>
-      Effect.match(Unlisted.drop(layout, bucket.site, row), {
+      Effect.match(UntrueFiles.drop(layout, bucket.site, row), {
         onFailure: (error) => countError(tally, error),
         onSuccess: (isDropped) => void (tally.untrue += isDropped ? 1 : 0)
       })

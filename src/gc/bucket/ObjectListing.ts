@@ -34,8 +34,8 @@ import {
 } from "../Judging.ts"
 import { type RemovalKind, Removals } from "../Removals.ts"
 import { type BucketSite, latestOwnSeconds } from "./BucketSite.ts"
-import { type ChunkObject, ChunkObjects, isWhole } from "./ChunkObjects.ts"
-import { FileRows } from "./FileRows.ts"
+import { type ChunkObject, ChunkObjects, isWhole } from "../../store/bucket/ChunkObjects.ts"
+import { FileRows } from "../../store/bucket/FileRows.ts"
 
 export interface ObjectListingInput extends JudgingInput {
   readonly layout: StoreLayout

@@ -27,6 +27,8 @@ export interface RetryOptions {
   readonly timeLimitMillis?: number
 }
 
+export const defaultAttemptsMax = 10
+
 /** What the attempts of one operation have come to. */
 export interface Course {
   attempts: number
@@ -36,7 +38,7 @@ export interface Course {
 
 const scheduleOf = (options: RetryOptions, beginMillis: number) => {
   const { baseMillis = 100, factor = 2, capMillis = 20_000 } = options
-  const { attemptsMax = 10, timeLimitMillis = 300_000 } = options
+  const { attemptsMax = defaultAttemptsMax, timeLimitMillis = 300_000 } = options
   return Schedule.exponential(Duration.millis(baseMillis), factor).pipe(
     Schedule.setInputType<ObjectStoreError>(),
     Schedule.modifyDelay(({ input, duration }) =>
@@ -76,13 +78,19 @@ export const inCourse = (error: ObjectStoreError, { attempts, unsure }: Course):
         attempts
       })
 
-/** Runs `attempt` until it succeeds, fails for good, or the options have had enough. */
+export const newCourse = (): Course => ({ attempts: 0, unsure: false })
+
+/**
+ * Runs `attempt` until it succeeds, fails for good, or the options have had enough. `goesOn` is what attempts of the
+ * same operation have come to before.
+ */
 export const retry = <A>(
   options: RetryOptions,
-  attempt: (course: Course) => Effect.Effect<A, ObjectStoreError>
+  attempt: (course: Course) => Effect.Effect<A, ObjectStoreError>,
+  goesOn?: Course
 ): Effect.Effect<A, ObjectStoreError> =>
   Effect.flatMap(Clock.currentTimeMillis, (beginMillis) => {
-    const course: Course = { attempts: 0, unsure: false }
+    const course = goesOn ?? newCourse()
     const next = Effect.suspend(() => {
       course.attempts += 1
       return Effect.tapError(attempt(course), (error) =>

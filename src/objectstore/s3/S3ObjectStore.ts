@@ -40,6 +40,10 @@ const etagOf = (subject: Subject, { answer }: Exchange, text: string | undefined
   return plainEtag(text)
 }
 
+/** The SDK takes shared memory only as a Buffer. */
+const asBuffer = ({ buffer, byteOffset, length }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, length)
+
 /** PBS's rule for puts: at least a second for each KiB. */
 const putTimeoutSeconds = ({ options }: Bucket, body: Uint8Array): number =>
   Math.max(options.requestTimeoutSeconds, Math.ceil(body.length / 1024))
@@ -47,7 +51,7 @@ const putTimeoutSeconds = ({ options }: Bucket, body: Uint8Array): number =>
 const put = (bucket: Bucket, key: ObjectKey, body: Uint8Array) => {
   const subject = { operation: "put", key } as const
   return request(bucket, subject, putTimeoutSeconds(bucket, body), async (exchange) => {
-    const input = { Bucket: bucket.name, Key: key, Body: body, ContentType: contentType }
+    const input = { Bucket: bucket.name, Key: key, Body: asBuffer(body), ContentType: contentType }
     const { ETag } = await exchange.send(new bucket.sdk.PutObjectCommand(input))
     return { etag: etagOf(subject, exchange, ETag) }
   })
@@ -66,7 +70,13 @@ const putIfAbsent = (
     return Effect.fail(new ObjectStoreError({ ...subject, reason: "NotImplemented", detail }))
   }
   return request(bucket, subject, putTimeoutSeconds(bucket, body), async (exchange) => {
-    const input = { Bucket: bucket.name, Key: key, Body: body, ContentType: contentType, IfNoneMatch: "*" }
+    const input = {
+      Bucket: bucket.name,
+      Key: key,
+      Body: asBuffer(body),
+      ContentType: contentType,
+      IfNoneMatch: "*"
+    }
     try {
       const { ETag } = await exchange.send(new bucket.sdk.PutObjectCommand(input))
       return { outcome: "created", etag: etagOf(subject, exchange, ETag) }

@@ -3,6 +3,7 @@
  * is ever asked for, whatever the server says.
  */
 import { Readable } from "node:stream"
+import { finished } from "node:stream/promises"
 import { ObjectStoreError } from "../ObjectStoreError.ts"
 import { type Subject } from "./s3Errors.ts"
 
@@ -16,14 +17,26 @@ const tooLarge = (subject: Subject, sizeText: string, maxSizeBytes: number): Obj
     detail: `${sizeText} bytes, at most ${maxSizeBytes} are wanted`
   })
 
+/** Takes the pieces as they come: a stream that is iterated over gathers and copies them first. */
+const takePieces = (body: Readable, take: (piece: Uint8Array) => void): Promise<void> => {
+  body.on("data", (piece: Uint8Array) => {
+    try {
+      take(piece)
+    } catch (error) {
+      body.destroy(error as Error)
+    }
+  })
+  return finished(body, { writable: false })
+}
+
 const readKnown = async (subject: Subject, body: Readable, sizeBytes: number): Promise<Uint8Array> => {
   const bytes = new Uint8Array(sizeBytes)
   let count = 0
-  for await (const piece of body as AsyncIterable<Uint8Array>) {
+  await takePieces(body, (piece) => {
     if (count + piece.length > sizeBytes) throw cut(subject, `more than the ${sizeBytes} bytes announced`)
     bytes.set(piece, count)
     count += piece.length
-  }
+  })
   if (count < sizeBytes) throw cut(subject, `${count} of ${sizeBytes} bytes`)
   return bytes
 }
@@ -32,11 +45,11 @@ const readKnown = async (subject: Subject, body: Readable, sizeBytes: number): P
 const readUnknown = async (subject: Subject, body: Readable, maxSizeBytes: number): Promise<Uint8Array> => {
   const pieces: Array<Uint8Array> = []
   let count = 0
-  for await (const piece of body as AsyncIterable<Uint8Array>) {
+  await takePieces(body, (piece) => {
     count += piece.length
     if (count > maxSizeBytes) throw tooLarge(subject, `more than ${maxSizeBytes}`, maxSizeBytes)
     pieces.push(piece)
-  }
+  })
   return Uint8Array.from(Buffer.concat(pieces, count))
 }
 

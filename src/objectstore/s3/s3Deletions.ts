@@ -6,7 +6,7 @@ import type { DeleteObjectsCommandOutput } from "@aws-sdk/client-s3"
 import * as Effect from "effect/Effect"
 import type { ObjectKey } from "../ObjectKey.ts"
 import type { DeleteReport } from "../ObjectStore.ts"
-import type { ObjectStoreError, ObjectStoreReason } from "../ObjectStoreError.ts"
+import { isNotFound, type ObjectStoreError, type ObjectStoreReason } from "../ObjectStoreError.ts"
 import type { Bucket } from "./s3Bucket.ts"
 import { deletionFailure } from "./s3Errors.ts"
 import { request } from "./s3Request.ts"
@@ -19,7 +19,7 @@ const reportOf = (keys: ReadonlyArray<ObjectKey>, output: DeleteObjectsCommandOu
     const failure = failures.get(key)
     if (failure !== undefined) {
       const error = deletionFailure(key, failure.Code, failure.Message)
-      return error.reason === "NotFound" ? undefined : error
+      return isNotFound(error) ? undefined : error
     }
     return deleted.has(key)
       ? undefined
@@ -52,12 +52,7 @@ const deleteOne = (bucket: Bucket, key: ObjectKey): Effect.Effect<void, ObjectSt
   const subject = { operation: "deleteMany", key } as const
   return request(bucket, subject, bucket.options.requestTimeoutSeconds, async ({ send }) => {
     await send(new bucket.sdk.DeleteObjectCommand({ Bucket: bucket.name, Key: key }))
-  }).pipe(
-    Effect.catchIf(
-      ({ reason }) => reason === "NotFound",
-      () => Effect.void
-    )
-  )
+  }).pipe(Effect.catchIf(isNotFound, () => Effect.void))
 }
 
 /** They would befall every other key as well. */

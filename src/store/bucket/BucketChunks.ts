@@ -9,6 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import type * as Scope from "effect/Scope"
+import { encodedSizeMax } from "../../format/DataBlob.ts"
 import type { Digest } from "../../model/Digest.ts"
 import { ChunkCodec } from "../../platform/ChunkCodec.ts"
 import { kindOf } from "../../platform/chunkContent.ts"
@@ -23,8 +24,9 @@ import * as ChunkReading from "./ChunkReading.ts"
 import * as ChunkRepair from "./ChunkRepair.ts"
 import * as ChunkUpload from "./ChunkUpload.ts"
 import * as LocalChunks from "./LocalChunks.ts"
-import { requestsInFlight, type StoreBucket } from "./StoreBucket.ts"
+import { chunksInFlight, requestsInFlight, type StoreBucket } from "./StoreBucket.ts"
 import type { UploadRecords } from "./UploadRecords.ts"
+import * as UploadRoom from "./UploadRoom.ts"
 
 export interface BucketChunksOptions {
   /** Those of the open store: whoever changes a chunk in it must share them. */
@@ -33,8 +35,6 @@ export interface BucketChunksOptions {
   readonly syncLevel: SyncLevel
   /** `bypass`: what is stored or read leaves a marker and no content. Default `use`. */
   readonly cache?: "use" | "bypass"
-  /** False for servers that do not honour `If-None-Match`. Default true. */
-  readonly conditional?: boolean
   /** Where the ETags of uploads are noted. */
   readonly records?: Pick<UploadRecords, "record">
   /** Run before an object is set aside (`Hosts.condemning`). */
@@ -43,7 +43,6 @@ export interface BucketChunksOptions {
 
 /** What encoded chunks may take that wait for the server. */
 const uploadBytes = 64 * 1024 * 1024
-const uploadShareBytes = Math.floor(uploadBytes / requestsInFlight)
 
 export const make = (
   layout: StoreLayout,
@@ -52,20 +51,24 @@ export const make = (
   options: BucketChunksOptions
 ): Effect.Effect<ChunkStore["Service"], never, Files | ChunkCodec | Scope.Scope> =>
   Effect.gen(function* () {
-    const { condemning = Effect.void, conditional = true, guards, records, syncLevel } = options
+    const { condemning = Effect.void, guards, records, syncLevel } = options
     const keeps = (options.cache ?? "use") === "use"
     const files = yield* Files
     const codec = yield* ChunkCodec
     const local = yield* LocalChunks.make(layout, { sync: syncLevel === "file" })
-    const uploads = yield* ChunkUpload.make(bucket, { conditional, records })
+    const uploads = yield* ChunkUpload.make(bucket, { records })
     const repair = yield* ChunkRepair.make({ bucket, condemning, guards, layout, local, uploads })
     const reading = yield* ChunkReading.make({ bucket, cache, guards, keeps, local, repair })
+
+    const room = yield* UploadRoom.make(uploadBytes)
+    const inTurn = yield* Semaphore.make(chunksInFlight)
+    const requests = yield* Semaphore.make(requestsInFlight)
 
     /** Uploads a chunk that nobody here knows of, and says so. What the object is not is never kept as its content. */
     const bring = (chunk: ChunkUpload.ProvenBlob) =>
       Effect.gen(function* () {
         const { blob, digest } = chunk
-        const there = yield* uploads.upload(chunk)
+        const there = yield* requests.withPermit(uploads.upload(chunk))
         const isKept =
           there.state !== "another" && keeps && cache.keepsContent
             ? yield* local.keep(digest, blob)
@@ -88,17 +91,20 @@ export const make = (
         return { duplicate, encodedSizeBytes }
       })
 
-    /** So many at a time, and so many bytes. The content is let go of only when its blob may take its place. */
-    const uploading = yield* Semaphore.make(uploadBytes)
-    const inTurn = (blob: Uint8Array) =>
-      uploading.withPermits(Math.min(uploadBytes, Math.max(uploadShareBytes, blob.length)))
-
+    /** The content is let go of only when its blob may take its place. */
     const insert = ({ compress, crypt, data, digest, letGo = Effect.void }: NewChunk) =>
       Effect.gen(function* () {
         const found = yield* guards.guard(digest)(local.reuse(digest))
         if (found !== undefined) return found
-        const { blob, kind } = yield* codec.encode({ data, compress, crypt })
-        return yield* inTurn(blob)(Effect.andThen(letGo, settle({ digest, blob, kind, crypt })))
+        return yield* room.lend(encodedSizeMax(data.length), ({ memory, shrink }) =>
+          Effect.gen(function* () {
+            const request = { data, compress, crypt, ...(memory === undefined ? {} : { room: memory }) }
+            const { blob, kind } = yield* codec.encode(request)
+            yield* shrink(blob.length)
+            const chunk = { digest, blob, kind, crypt }
+            return yield* inTurn.withPermit(Effect.andThen(letGo, settle(chunk)))
+          })
+        )
       })
 
     const insertEncoded = (digest: Digest, blob: Uint8Array) =>

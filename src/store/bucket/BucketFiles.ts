@@ -17,7 +17,7 @@ import * as ObjectKey from "../../objectstore/ObjectKey.ts"
 import { type ListedObject, pages } from "../../objectstore/ObjectStore.ts"
 import type { ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
 import * as StoreKeys from "../../objectstore/StoreKeys.ts"
-import { Entropy } from "../../platform/Entropy.ts"
+import { randomHex } from "../../platform/Entropy.ts"
 import {
   type ChildStat,
   Files,
@@ -186,10 +186,10 @@ const orUndefined = (described: Effect.Effect<FileStat, FilesError>) =>
 const suffixBytes = 3
 
 const temporaryName = (target: string): Effect.Effect<string> =>
-  Effect.map(Entropy, (entropy) => {
+  Effect.map(randomHex(suffixBytes), (letters) => {
     const extension = path.extname(target)
     const stem = extension === "" ? target : target.slice(0, -extension.length)
-    return `${stem}.tmp_${Buffer.from(entropy(suffixBytes)).toString("hex")}`
+    return `${stem}.tmp_${letters}`
   })
 
 const makeWriting = () => {

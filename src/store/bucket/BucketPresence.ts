@@ -25,7 +25,7 @@ import * as LocalChunks from "./LocalChunks.ts"
 import * as StoreBucket from "./StoreBucket.ts"
 
 /** More than these are listed instead. */
-const questionsMax = 4096
+export const questionsMax = 4096
 const questionsAtOnce = 12
 
 /** Those of the digests that a listing shows, and that are not empty. */

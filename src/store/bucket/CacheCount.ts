@@ -11,7 +11,7 @@
  * known; only a trim makes it anew.
  */
 import * as Effect from "effect/Effect"
-import { Entropy } from "../../platform/Entropy.ts"
+import { randomHex } from "../../platform/Entropy.ts"
 import { type Files, type FilesError, isNotFound } from "../../platform/Files.ts"
 import type { StoreLayout } from "../StoreLayout.ts"
 import type { StoreLocks } from "../StoreLocks.ts"
@@ -49,9 +49,7 @@ export const read = (
     )
   )
 
-export const newEpoch: Effect.Effect<string> = Effect.map(Entropy, (entropy) =>
-  Buffer.from(entropy(epochBytes)).toString("hex")
-)
+export const newEpoch: Effect.Effect<string> = randomHex(epochBytes)
 
 const write = (files: Files["Service"], layout: StoreLayout, count: CacheCount) =>
   files.replaceFile(layout.cacheCount, [Buffer.from(`${JSON.stringify(count)}\n`)])

@@ -7,7 +7,7 @@
  * then each takes the other for another host, which costs patience and no data.
  */
 import * as Effect from "effect/Effect"
-import { Entropy } from "../../platform/Entropy.ts"
+import { randomHex } from "../../platform/Entropy.ts"
 import { Files, type FilesError, isNotFound } from "../../platform/Files.ts"
 import type { StoreLayout } from "../StoreLayout.ts"
 
@@ -36,7 +36,7 @@ export const obtain = (layout: StoreLayout): Effect.Effect<string, FilesError, F
     const { inode } = yield* files.stat(layout.chunks)
     const found = yield* known(layout, inode)
     if (found !== undefined) return found
-    const id = Buffer.from((yield* Entropy)(idBytes)).toString("hex")
+    const id = yield* randomHex(idBytes)
     yield* files.replaceFile(layout.cacheId, [Buffer.from(`${id} ${inode}\n`)], { sync: true })
     return (yield* known(layout, inode)) ?? id
   })

@@ -14,10 +14,11 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import type { CryptConfig } from "../../format/CryptConfig.ts"
 import type { Digest } from "../../model/Digest.ts"
 import { isNotFound, type ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
-import { ChunkCodec, ChunkError, intoTarget, verdictOf } from "../../platform/ChunkCodec.ts"
+import { ChunkCodec, ChunkError, verdictOf } from "../../platform/ChunkCodec.ts"
 import { largestBlobBytes, type Verdict } from "../../platform/chunkContent.ts"
 import { Files, type FileStat } from "../../platform/Files.ts"
 import type { WantedChunk } from "../ChunkStore.ts"
@@ -26,6 +27,7 @@ import type { StorageError } from "../StorageError.ts"
 import type { ChunkCache } from "./ChunkCache.ts"
 import type { ChunkRepair } from "./ChunkRepair.ts"
 import type { LocalChunks } from "./LocalChunks.ts"
+import * as SharedChunk from "./SharedChunk.ts"
 import * as SingleFlight from "./SingleFlight.ts"
 import * as StoreBucket from "./StoreBucket.ts"
 
@@ -58,10 +60,12 @@ interface Fetch {
   readonly isKnown: boolean
   /** Its content is no good. */
   readonly isCorrupt: boolean
+  /** Where it is wanted, and whether it may be put there when it has come (see `SingleFlight`). */
+  readonly target: Uint8Array | undefined
+  readonly borrow: () => boolean
 }
 
-interface Fetched {
-  readonly data: Uint8Array
+interface Fetched extends SharedChunk.SharedChunk {
   /** Of the blob, where it went into the cache. */
   readonly keptBytes: number
 }
@@ -75,14 +79,20 @@ export const make = (
     const { bucket, cache, guards, local, repair } = parts
     const flights = yield* SingleFlight.make<Fetched, FetchError>()
 
+    const requests = yield* Semaphore.make(StoreBucket.requestsInFlight)
     const get = (digest: Digest) =>
       bucket.objects.get(StoreBucket.keyOf(bucket, { kind: "chunk", digest }), largestBlobBytes)
 
-    const prove = ({ crypt, digest }: Fetch, blob: Uint8Array) =>
-      codec.decode(blob, { digest, sizeBytes: undefined, crypt, consumes: true })
+    const prove = ({ borrow, crypt, digest, target }: Fetch, blob: Uint8Array) =>
+      Effect.suspend(() => {
+        const lent = target !== undefined && borrow() ? target : undefined
+        const request = { digest, sizeBytes: undefined, crypt, consumes: true }
+        const decoded = codec.decode(blob, lent === undefined ? request : { ...request, target: lent })
+        return Effect.map(decoded, (data) => ({ data, isLent: lent !== undefined }))
+      })
 
     const fetchBlob = ({ digest }: Fetch): Effect.Effect<Uint8Array, FetchError> =>
-      Effect.mapError(get(digest), (error) => {
+      Effect.mapError(requests.withPermit(get(digest)), (error) => {
         if (isNotFound(error)) return new ChunkError({ digest, reason: "Missing", detail: "" })
         return error.reason === "TooLarge"
           ? new ChunkError({ digest, reason: "Corrupt", detail: error.message })
@@ -108,9 +118,9 @@ export const make = (
           local.writeBeside(fetch.digest, blob),
           (temporary) =>
             Effect.gen(function* () {
-              const data = yield* prove(fetch, blob)
+              const shared = yield* prove(fetch, blob)
               const isPlaced = temporary !== undefined && (yield* settled(temporary))
-              return { data, keptBytes: isPlaced ? length : 0 }
+              return { ...shared, keptBytes: isPlaced ? length : 0 }
             }),
           (temporary) => (temporary === undefined ? Effect.void : Effect.ignore(files.unlink(temporary)))
         )
@@ -118,7 +128,7 @@ export const make = (
 
     const withoutKeeping = (fetch: Fetch) =>
       Effect.flatMap(fetchBlob(fetch), (blob) =>
-        Effect.map(prove(fetch, blob), (data) => ({ data, keptBytes: 0 }))
+        Effect.map(prove(fetch, blob), (shared) => ({ ...shared, keptBytes: 0 }))
       )
 
     const guarded = (fetch: Fetch): Effect.Effect<Fetched, FetchError> =>
@@ -162,18 +172,14 @@ export const make = (
       )
 
     /** Who has another key may find another thing. */
-    const fromBucket = (fetch: Fetch, { sizeBytes }: WantedChunk, target: Uint8Array | undefined) =>
-      Effect.gen(function* () {
-        const { digest, crypt } = fetch
-        const flight = `${digest} ${crypt?.fingerprintText ?? ""}`
-        const { isLast, value } = yield* flights.share(flight, fetchOnce(fetch))
-        const { data } = value
-        if (sizeBytes !== undefined && data.length !== sizeBytes) {
-          const detail = `its index says ${sizeBytes} bytes, it holds ${data.length}`
-          return yield* new ChunkError({ digest, reason: "Corrupt", detail })
-        }
-        if (target !== undefined) return yield* intoTarget(data, target, digest)
-        return isLast ? data : new Uint8Array(data)
+    const fromBucket = (
+      { crypt, digest, isCorrupt, isKnown }: Omit<Fetch, "target" | "borrow">,
+      chunk: WantedChunk,
+      target: Uint8Array | undefined
+    ) =>
+      flights.share(`${digest} ${crypt?.fingerprintText ?? ""}`, {
+        fetch: (borrow) => fetchOnce({ digest, crypt, isKnown, isCorrupt, target, borrow }),
+        receive: (fetched, claim) => SharedChunk.receive(fetched, chunk, target, claim)
       })
 
     const read = (chunk: WantedChunk, target?: Uint8Array) =>

@@ -42,15 +42,13 @@ export interface ChunkUpload {
 }
 
 export interface ChunkUploadOptions {
-  /** Whether the server honours `If-None-Match`; without that every upload is unconditional, which costs more. */
-  readonly conditional: boolean
   /** Where uploads are noted. */
   readonly records: Pick<UploadRecords, "record"> | undefined
 }
 
 export const make = (
   bucket: StoreBucket.StoreBucket,
-  { conditional, records }: ChunkUploadOptions
+  { records }: ChunkUploadOptions
 ): Effect.Effect<ChunkUpload, never, ChunkCodec> =>
   Effect.map(ChunkCodec, (codec) => {
     const { objects } = bucket
@@ -95,7 +93,6 @@ export const make = (
       })
 
     const upload = (chunk: ProvenBlob): Effect.Effect<UploadOutcome, ObjectStoreError> => {
-      if (!conditional) return overwrite(chunk)
       const { blob, digest } = chunk
       return objects.putIfAbsent(keyOf(digest), blob).pipe(
         Effect.matchEffect({

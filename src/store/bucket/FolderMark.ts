@@ -8,8 +8,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as ObjectKey from "../../objectstore/ObjectKey.ts"
-import type { ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
-import { Entropy } from "../../platform/Entropy.ts"
+import { isNotFound as isNoObject, type ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
+import { randomHex } from "../../platform/Entropy.ts"
 import { Files, type FilesError, isNotFound } from "../../platform/Files.ts"
 import type { StorageError } from "../StorageError.ts"
 import { storeError, type StoreError } from "../StoreError.ts"
@@ -41,10 +41,7 @@ const idKey = (bucket: StoreBucket.StoreBucket): ObjectKey.ObjectKey =>
 const idOf = (bucket: StoreBucket.StoreBucket): Effect.Effect<string | undefined, ObjectStoreError> =>
   bucket.objects.get(idKey(bucket), idMaxBytes).pipe(
     Effect.map((body) => Buffer.from(body).toString()),
-    Effect.catchIf(
-      ({ reason }) => reason === "NotFound",
-      () => Effect.succeed(undefined)
-    )
+    Effect.catchIf(isNoObject, () => Effect.succeed(undefined))
   )
 
 /** The bucket's id; it gets one if it has none. */
@@ -52,7 +49,7 @@ export const ensureId = (bucket: StoreBucket.StoreBucket): Effect.Effect<string,
   Effect.gen(function* () {
     const found = yield* idOf(bucket)
     if (found !== undefined) return found
-    const id = Buffer.from((yield* Entropy)(idBytes)).toString("hex")
+    const id = yield* randomHex(idBytes)
     yield* bucket.objects.putIfAbsent(idKey(bucket), Buffer.from(id))
     return (yield* idOf(bucket)) ?? id
   })

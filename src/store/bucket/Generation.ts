@@ -11,8 +11,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as ObjectKey from "../../objectstore/ObjectKey.ts"
-import type { ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
-import { Entropy } from "../../platform/Entropy.ts"
+import { isNotFound as isNoObject, type ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
+import { randomHex } from "../../platform/Entropy.ts"
 import { Files, type FilesError, isNotFound } from "../../platform/Files.ts"
 import { Host } from "../../platform/Host.ts"
 import type { StoreLayout } from "../StoreLayout.ts"
@@ -37,15 +37,12 @@ const textBytes = 16
 const keyOf = (bucket: StoreBucket.StoreBucket, part: Part): ObjectKey.ObjectKey =>
   ObjectKey.join(StoreBucket.granaryPrefix(bucket), part)
 
-const newText = Effect.map(Entropy, (entropy) => Buffer.from(entropy(textBytes)).toString("hex"))
+const newText = randomHex(textBytes)
 
 const readPart = (bucket: StoreBucket.StoreBucket, part: Part) =>
   bucket.objects.get(keyOf(bucket, part), textMaxBytes).pipe(
     Effect.map((body) => Buffer.from(body).toString()),
-    Effect.catchIf(
-      ({ reason }) => reason === "NotFound",
-      () => Effect.succeed("")
-    )
+    Effect.catchIf(isNoObject, () => Effect.succeed(""))
   )
 
 const replacePart = (bucket: StoreBucket.StoreBucket, part: Part): Effect.Effect<string, ObjectStoreError> =>

@@ -18,7 +18,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { deleteOne } from "../../objectstore/ObjectStore.ts"
-import { Entropy } from "../../platform/Entropy.ts"
+import { randomHex } from "../../platform/Entropy.ts"
 import type { FileLocks } from "../../platform/FileLocks.ts"
 import { Files, type FilesError } from "../../platform/Files.ts"
 import { Host } from "../../platform/Host.ts"
@@ -28,6 +28,7 @@ import { storeError, type StoreError } from "../StoreError.ts"
 import type { StoreLayout } from "../StoreLayout.ts"
 import * as StoreLocks from "../StoreLocks.ts"
 import * as CacheId from "./CacheId.ts"
+import { requireConditions } from "./ConditionCheck.ts"
 import * as Generation from "./Generation.ts"
 import * as HostLease from "./HostLease.ts"
 import * as HostMark from "./HostMark.ts"
@@ -53,7 +54,8 @@ export interface Collecting {
 export interface Hosts {
   /**
    * Counts the caller as a writer of this host until the scope closes, and makes the folder's markers reliable. The
-   * name is the one of its local lease. Fails with `Busy` while another host collects.
+   * name is the one of its local lease. Fails with `Busy` while another host collects, and with `Unsuitable` when the
+   * server does not honour conditional writes.
    */
   readonly writing: (name: string) => Effect.Effect<WritingLease, Failure, Scope.Scope>
   /**
@@ -94,8 +96,11 @@ const hold = ({ bucket, layout }: Scene, kind: HostLease.MarkKind, name: string)
     const startSeconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
     const body = HostMark.encode(yield* Host, cacheId, startSeconds)
     const lease = yield* HostLease.hold(bucket, HostLease.keyOf(bucket, kind, name), body)
-    return { cacheId, lease }
+    return { body, cacheId, lease }
   })
+
+/** The same mark in other bytes. */
+const spelledAnew = (body: Uint8Array): Uint8Array => Buffer.concat([body, Buffer.from("\n")])
 
 /** Looks until nobody is in the way; fails at once when somebody is who stays. */
 const makeWay = (
@@ -130,12 +135,12 @@ const checkMarkers = ({ bucket, guards, layout }: Scene) =>
     const generation = yield* Generation.ensure(bucket)
     const folder = yield* Generation.ofFolder(layout)
     if (yield* Generation.isKnown(folder, generation)) return generation
-    const { dropped, listed } = yield* StaleMarkers.drop(layout, bucket, guards)
+    const { dropped, listed, mended } = yield* StaleMarkers.drop(layout, bucket, guards)
     const { bootId } = yield* Host
     // A collection of this host may be under way: its removals need not be on the disk.
     yield* Generation.remember(layout, generation, folder?.boot === bootId ? bootId : undefined)
     yield* Effect.logDebug("checked the markers of the cache folder").pipe(
-      Effect.annotateLogs({ store: bucket.title, listed, dropped })
+      Effect.annotateLogs({ store: bucket.title, listed, dropped, mended })
     )
     return generation
   })
@@ -192,10 +197,11 @@ export const make = (
 
     const writing = (name: string) =>
       Effect.gen(function* () {
-        const { cacheId, lease } = yield* hold(scene, "writers", name)
+        const { body, cacheId, lease } = yield* hold(scene, "writers", name)
         const isInTheWay = ({ kind, mark }: HostLease.OtherMark) =>
           kind === "collectors" && mark.cacheId !== cacheId
-        yield* makeWay(bucket, lease, isInTheWay, () => false).pipe(
+        yield* requireConditions(bucket, lease.key, spelledAnew(body)).pipe(
+          Effect.andThen(makeWay(bucket, lease, isInTheWay, () => false)),
           Effect.andThen(withMarkers(scene, checkMarkers(scene))),
           Effect.onError(() => lease.end)
         )
@@ -203,7 +209,7 @@ export const make = (
       }).pipe(withFiles)
 
     const collecting = Effect.gen(function* () {
-      const name = Buffer.from((yield* Entropy)(nameBytes)).toString("hex")
+      const name = yield* randomHex(nameBytes)
       const { cacheId, lease } = yield* hold(scene, "collectors", name)
       const others = yield* makeWay(
         bucket,

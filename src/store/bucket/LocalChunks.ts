@@ -58,7 +58,14 @@ export const make = (layout: StoreLayout, writing: WriteOptions): Effect.Effect<
       })
 
     /** One that stays wants what is there, and does no harm. */
-    const dropWish = (digest: Digest) => Effect.ignore(files.unlink(`${pathOf(digest)}.using`))
+    const dropWish = (digest: Digest) => {
+      const wish = `${pathOf(digest)}.using`
+      return Effect.ignore(
+        Effect.flatMap(files.statEach([wish]), ([stat]) =>
+          stat === undefined ? Effect.void : files.unlink(wish)
+        )
+      )
+    }
 
     const write = (digest: Digest, parts: ReadonlyArray<Uint8Array>) =>
       Effect.andThen(files.replaceFile(pathOf(digest), parts, writing), dropWish(digest))

@@ -83,6 +83,18 @@ export class RecordTable {
     return this.#latest.has(digests, offset)
   }
 
+  /** The size that was recorded, the largest of several; undefined without a record. */
+  sizeBytes(digests: Uint8Array, offset: number): number | undefined {
+    const latest = this.#latest.get(digests, offset)
+    if (latest === undefined) return undefined
+    const view = viewOf(this.#records)
+    let largest = 0
+    for (let next = latest + 1; next !== 0; next = this.#earlier[next - 1] ?? 0) {
+      largest = Math.max(largest, view.getUint32((next - 1) * recordBytes + sizeAt, true))
+    }
+    return largest
+  }
+
   /** Whether an object is like what was uploaded; where its ETag is not known, by its size. */
   compare(digests: Uint8Array, offset: number, { sizeBytes, etag }: Seen): Comparison {
     const latest = this.#latest.get(digests, offset)

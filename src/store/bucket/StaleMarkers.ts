@@ -1,71 +1,43 @@
 /**
- * StaleMarkers: drops the chunk files of a cache folder, content and markers alike, whose objects do not exist.
+ * StaleMarkers: makes the chunk files of a cache folder true again, content and markers alike, after others have
+ * removed objects: files whose objects do not exist are dropped.
  *
- * The bucket's chunks are listed once, folder by folder beside the local ones; both go in the order of their digests,
- * so never more than one folder's names are in memory. What the listing lacks is only a candidate: it may have been
- * stored meanwhile. Under its guard the server is asked for that one object, and a definite no drops the file. A file
- * that was wrongly dropped would be worse than one kept: a collection goes by it.
+ * The bucket's chunks are listed once, folder by folder beside the local ones. What the listing lacks is only a
+ * candidate: it may have been stored meanwhile. While they are few, the server is asked for each of them under its
+ * guard. Many are looked for in a second listing (`Existence`); what that lacks too goes, if it is still the file that
+ * was there before, and is asked for under its guard otherwise. Nobody but who puts the file's own content back makes
+ * an object without replacing the file: the object of a file that is dropped then is new, and no collection takes it
+ * for old.
+ *
+ * What was collected is garbage. But where the bucket has a condemned object of the digest (`.N.bad`), a chunk that is
+ * needed was found to be corrupt and set aside: good content of it in this folder may be all that is left, and is put
+ * into the bucket again. Content of what was collected is never put back: then hosts would bring each other's garbage
+ * back for ever.
  */
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
 import * as Digest from "../../model/Digest.ts"
-import { pages } from "../../objectstore/ObjectStore.ts"
-import * as StoreKeys from "../../objectstore/StoreKeys.ts"
+import { DigestTable } from "../../model/DigestTable.ts"
+import type { ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
 import { Files, isNotFound } from "../../platform/Files.ts"
 import type { DigestGuards } from "../DigestGuards.ts"
 import type { StorageError } from "../StorageError.ts"
 import { chunkPath, type StoreLayout } from "../StoreLayout.ts"
-import * as StoreBucket from "./StoreBucket.ts"
+import { type ChunkObject, ChunkObjects, isWhole } from "./ChunkObjects.ts"
+import * as Existence from "./Existence.ts"
+import { type FileRow, FileRows } from "./FileRows.ts"
+import type * as StoreBucket from "./StoreBucket.ts"
+import * as UntrueFiles from "./UntrueFiles.ts"
 
 export interface StaleMarkersOutcome {
-  /** Chunks in the bucket. */
+  /** Chunks and condemned chunks in the bucket. */
   readonly listed: number
   readonly dropped: number
+  /** Put into the bucket again. */
+  readonly mended: number
 }
 
-const folderCount = 0x1_0000
 const foldersAtOnce = 8
-const questionsAtOnce = 8
-
-const folderName = (folder: number): string => folder.toString(16).padStart(4, "0")
-
-const none: ReadonlySet<Digest.Digest> = new Set()
-
-const makeDropper = (
-  files: Files["Service"],
-  layout: StoreLayout,
-  bucket: StoreBucket.StoreBucket,
-  guards: DigestGuards["Service"]
-) => {
-  const dropUnlessThere = (digest: Digest.Digest) =>
-    guards.guard(digest)(
-      bucket.objects.head(StoreBucket.keyOf(bucket, { kind: "chunk", digest })).pipe(
-        Effect.as(false),
-        Effect.catchIf(
-          ({ reason }) => reason === "NotFound",
-          () => Effect.as(files.unlink(chunkPath(layout, digest)), true)
-        ),
-        // Somebody was quicker.
-        Effect.catchIf(
-          (error) => error._tag === "FilesError" && isNotFound(error),
-          () => Effect.succeed(false)
-        )
-      )
-    )
-
-  /** Answers how many of the folder's files are gone now. */
-  return (folder: number, listed: ReadonlySet<Digest.Digest>): Effect.Effect<number, StorageError> =>
-    Effect.gen(function* () {
-      const entries = yield* files
-        .readDirectory(`${layout.chunks}/${folderName(folder)}`)
-        .pipe(Effect.catchIf(isNotFound, () => Effect.succeed([])))
-      const candidates = entries
-        .map(({ name }) => name)
-        .filter((name): name is Digest.Digest => Digest.isDigest(name) && !listed.has(name))
-      const dropped = yield* Effect.forEach(candidates, dropUnlessThere, { concurrency: questionsAtOnce })
-      return dropped.filter((isDropped) => isDropped).length
-    })
-}
+const filesAtOnce = 8
 
 const folderPattern = /^[0-9a-f]{4}$/
 
@@ -73,10 +45,110 @@ const folderPattern = /^[0-9a-f]{4}$/
 const localFolders = (files: Files["Service"], layout: StoreLayout) =>
   Effect.map(files.readDirectory(layout.chunks), (entries) =>
     entries
-      .filter(({ name }) => folderPattern.test(name))
-      .map(({ name }) => Number.parseInt(name, 16))
-      .toSorted((left, right) => left - right)
+      .map(({ name }) => name)
+      .filter((name) => folderPattern.test(name))
+      .toSorted()
   )
+
+/** What one pass through folder and listing has found. */
+interface Found {
+  readonly unlisted: FileRows
+  /** Digests of which the bucket has nothing but what was set aside. */
+  readonly condemned: DigestTable
+}
+
+const lookInto = (
+  files: Files["Service"],
+  layout: StoreLayout,
+  { condemned, unlisted }: Found,
+  folder: string,
+  objects: ReadonlyArray<ChunkObject>
+) =>
+  Effect.gen(function* () {
+    const listed = new Set(objects.filter(isWhole).map(({ digest }) => digest))
+    const entries = yield* files
+      .readDirectory(`${layout.chunks}/${folder}`)
+      .pipe(Effect.catchIf(isNotFound, () => Effect.succeed([])))
+    for (const { name } of entries) {
+      if (!Digest.isDigest(name) || listed.has(name)) continue
+      const stat = yield* files
+        .stat(chunkPath(layout, name))
+        .pipe(Effect.catchIf(isNotFound, () => Effect.succeed(undefined)))
+      if (stat?.kind === "file") unlisted.add(Digest.toBytes(name), stat)
+    }
+    for (const { digest, number } of objects) {
+      if (number !== undefined && !listed.has(digest)) condemned.addDigest(digest)
+    }
+  })
+
+/** The listing has come to `next`, or to its end. */
+const isBefore = (folder: string | undefined, next: string | undefined): boolean =>
+  folder !== undefined && (next === undefined || folder < next)
+
+const compare = (files: Files["Service"], layout: StoreLayout, objects: ChunkObjects) =>
+  Effect.gen(function* () {
+    const found: Found = { unlisted: new FileRows(), condemned: new DigestTable() }
+    const folders = yield* localFolders(files, layout)
+    let at = 0
+    while (at < folders.length) {
+      const next = yield* objects.folder
+      const begin = at
+      while (isBefore(folders[at], next)) at += 1
+      yield* Effect.forEach(
+        folders.slice(begin, at),
+        (folder) => lookInto(files, layout, found, folder, []),
+        { concurrency: foldersAtOnce, discard: true }
+      )
+      if (next === undefined) return found
+      const listed = yield* objects.take(next)
+      if (folders[at] !== next) continue
+      yield* lookInto(files, layout, found, next, listed)
+      at += 1
+    }
+    // Nothing is here of what follows.
+    for (let next = yield* objects.folder; next !== undefined; next = yield* objects.folder)
+      yield* objects.take(next)
+    return found
+  })
+
+/** Settles what may be untrue; answers how many were dropped and mended. */
+const settleAll = (
+  layout: StoreLayout,
+  site: UntrueFiles.Site,
+  { condemned, unlisted }: Found,
+  pages: number
+) =>
+  Effect.gen(function* () {
+    const counts = { dropped: 0, mended: 0 }
+    const ask = ({ digest, sizeBytes }: FileRow) =>
+      Effect.map(
+        UntrueFiles.settle(layout, site, digest, sizeBytes > 0 && condemned.hasDigest(digest)),
+        (outcome) => {
+          if (outcome !== "true") counts[outcome] += 1
+        }
+      )
+    const dropOrAsk = (row: FileRow) =>
+      Effect.flatMap(UntrueFiles.drop(layout, site, row), (isDropped) => {
+        if (isDropped) counts.dropped += 1
+        return isDropped ? Effect.void : ask(row)
+      })
+    const inTurn = (
+      rows: Iterable<FileRow>,
+      settle: (row: FileRow) => Effect.Effect<void, StorageError, Files>
+    ) => Effect.forEach(rows, settle, { concurrency: filesAtOnce, discard: true })
+    if (Existence.asksEach(unlisted.count, pages)) {
+      yield* inTurn(unlisted.rows(), ask)
+      return counts
+    }
+    let failure: ObjectStoreError | undefined
+    const absent = yield* Existence.findAbsent(site.bucket, [unlisted.digests], pages, (error) => {
+      failure ??= error
+    })
+    if (failure !== undefined) return yield* failure
+    const untrue = [...unlisted.rows()].filter(({ digest }) => absent.hasDigest(digest))
+    yield* inTurn(untrue, (row) => (condemned.hasDigest(row.digest) ? ask(row) : dropOrAsk(row)))
+    return counts
+  })
 
 export const drop = (
   layout: StoreLayout,
@@ -85,40 +157,8 @@ export const drop = (
 ): Effect.Effect<StaleMarkersOutcome, StorageError, Files> =>
   Effect.gen(function* () {
     const files = yield* Files
-    const dropFrom = makeDropper(files, layout, bucket, guards)
-    const folders = yield* localFolders(files, layout)
-    let next = 0
-    let current = 0
-    let ofCurrent = new Set<Digest.Digest>()
-    let [listed, dropped] = [0, 0]
-
-    /** Everything below the folder `end` has been listed. */
-    const finishUntil = (end: number) =>
-      Effect.gen(function* () {
-        const begin = next
-        while (next < folders.length && (folders[next] ?? end) < end) next += 1
-        const counts = yield* Effect.forEach(
-          folders.slice(begin, next),
-          (folder) => dropFrom(folder, folder === current ? ofCurrent : none),
-          { concurrency: foldersAtOnce }
-        )
-        dropped += counts.reduce((sum, count) => sum + count, 0)
-        current = end
-        ofCurrent = new Set()
-      })
-
-    yield* Stream.runForEach(pages(bucket.objects, StoreKeys.chunksPrefix(bucket.prefix)), ({ objects }) =>
-      Effect.gen(function* () {
-        for (const { key } of objects) {
-          const object = StoreKeys.read(bucket.prefix, key)
-          if (object?.kind !== "chunk") continue
-          const folder = Number.parseInt(Digest.prefix(object.digest), 16)
-          if (folder > current) yield* finishUntil(folder)
-          ofCurrent.add(object.digest)
-          listed += 1
-        }
-      })
-    )
-    yield* finishUntil(folderCount)
-    return { listed, dropped }
+    const objects = new ChunkObjects(bucket)
+    const found = yield* compare(files, layout, objects)
+    const counts = yield* settleAll(layout, { bucket, guards }, found, objects.pages)
+    return { listed: objects.count, ...counts }
   })

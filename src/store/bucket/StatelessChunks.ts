@@ -8,14 +8,16 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import type { Digest } from "../../model/Digest.ts"
 import { isNotFound, type ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
-import { ChunkCodec, ChunkError, intoTarget, verdictOf } from "../../platform/ChunkCodec.ts"
+import { ChunkCodec, ChunkError, verdictOf } from "../../platform/ChunkCodec.ts"
 import { largestBlobBytes } from "../../platform/chunkContent.ts"
 import { ChunkStore, type WantedChunk } from "../ChunkStore.ts"
 import { storeError } from "../StoreError.ts"
 import { asFilesError, readOnly, readOnlyDetail } from "./bucketFailures.ts"
 import { fileStat } from "./BucketFiles.ts"
+import * as SharedChunk from "./SharedChunk.ts"
 import * as SingleFlight from "./SingleFlight.ts"
 import { keyOf, requestsInFlight, type StoreBucket } from "./StoreBucket.ts"
 
@@ -31,28 +33,27 @@ export const make = (
 ): Effect.Effect<ChunkStore["Service"], never, ChunkCodec | Scope.Scope> =>
   Effect.gen(function* () {
     const codec = yield* ChunkCodec
-    const flights = yield* SingleFlight.make<Uint8Array, ChunkError | ObjectStoreError>()
+    const flights = yield* SingleFlight.make<SharedChunk.SharedChunk, ChunkError | ObjectStoreError>()
+    const requests = yield* Semaphore.make(requestsInFlight)
     const keyOfChunk = (digest: Digest) => keyOf(bucket, { kind: "chunk", digest })
     const get = (digest: Digest) => bucket.objects.get(keyOfChunk(digest), largestBlobBytes)
 
-    /** The length is the wish of one reader, and checked for each. */
-    const fetch = ({ digest, crypt }: WantedChunk) =>
-      Effect.flatMap(
-        Effect.mapError(get(digest), (error) => explain(digest, error)),
-        (blob) => codec.decode(blob, { digest, sizeBytes: undefined, crypt, consumes: true })
-      )
+    /** Decodes it right where it is wanted, if that can be. */
+    const fetch = ({ digest, crypt }: WantedChunk, target: Uint8Array | undefined, borrow: () => boolean) =>
+      Effect.gen(function* () {
+        const blob = yield* Effect.mapError(requests.withPermit(get(digest)), (error) =>
+          explain(digest, error)
+        )
+        const lent = target !== undefined && borrow() ? target : undefined
+        const request = { digest, sizeBytes: undefined, crypt, consumes: true }
+        const data = yield* codec.decode(blob, lent === undefined ? request : { ...request, target: lent })
+        return { data, isLent: lent !== undefined }
+      })
 
     const read = (chunk: WantedChunk, target?: Uint8Array) =>
-      Effect.gen(function* () {
-        const { crypt, digest, sizeBytes } = chunk
-        const flight = `${digest} ${crypt?.fingerprintText ?? ""}`
-        const { isLast, value: data } = yield* flights.share(flight, fetch(chunk))
-        if (sizeBytes !== undefined && data.length !== sizeBytes) {
-          const detail = `its index says ${sizeBytes} bytes, it holds ${data.length}`
-          return yield* new ChunkError({ digest, reason: "Corrupt", detail })
-        }
-        if (target !== undefined) return yield* intoTarget(data, target, digest)
-        return isLast ? data : new Uint8Array(data)
+      flights.share(`${chunk.digest} ${chunk.crypt?.fingerprintText ?? ""}`, {
+        fetch: (borrow) => fetch(chunk, target, borrow),
+        receive: (shared, claim) => SharedChunk.receive(shared, chunk, target, claim)
       })
 
     const check = ({ crypt, digest, sizeBytes }: WantedChunk) =>

@@ -14,6 +14,9 @@ import * as StoreKeys from "../../objectstore/StoreKeys.ts"
 /** Of one store's chunks: a request takes some ten milliseconds, however many are under way. */
 export const requestsInFlight = 12
 
+/** Chunks at a time: while so many requests are under way, a few more are being encoded, decoded, written, or wait. */
+export const chunksInFlight = 16
+
 export interface StoreBucket {
   readonly objects: ObjectStore["Service"]
   /** The datastore's name: the first segment of all its keys. */

@@ -19,7 +19,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as path from "node:path"
 import type { Digest } from "../../model/Digest.ts"
 import { DigestTable } from "../../model/DigestTable.ts"
-import { Entropy } from "../../platform/Entropy.ts"
+import { randomHex } from "../../platform/Entropy.ts"
 import { Files, type FilesError, isNotFound } from "../../platform/Files.ts"
 import type { StoreLayout } from "../StoreLayout.ts"
 import type { StoreLocks } from "../StoreLocks.ts"
@@ -76,7 +76,7 @@ const contentOf = ({ bytes, count }: Tail): Uint8Array => bytes.subarray(0, coun
 
 const fileCountOf = (recordCount: number): number => Math.ceil(recordCount / recordsPerMergedFile)
 
-const newName = Effect.map(Entropy, (entropy) => `${Buffer.from(entropy(8)).toString("hex")}.log`)
+const newName = Effect.map(randomHex(8), (letters) => `${letters}.log`)
 
 const newTail = Effect.map(newName, (name): Tail => ({
   name,

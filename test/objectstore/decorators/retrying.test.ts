@@ -4,20 +4,13 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
-import { type Fault, faulty, type Plan, rules } from "../../../src/objectstore/decorators/faulty.ts"
-import { retrying, type RetryOptions } from "../../../src/objectstore/decorators/retrying.ts"
+import { type Fault, type Plan, rules } from "../../../src/objectstore/decorators/faulty.ts"
+import { retrying } from "../../../src/objectstore/decorators/retrying.ts"
 import * as ObjectKey from "../../../src/objectstore/ObjectKey.ts"
 import { pages } from "../../../src/objectstore/ObjectStore.ts"
 import { ObjectStoreError, type ObjectStoreReason } from "../../../src/objectstore/ObjectStoreError.ts"
-import { at, body, scene, type Scene, type Seen, throughTime, watched } from "./scene.ts"
-
-/** Attempts are seen before the plan gets at them. */
-const planned = (plan: Plan, { store }: Scene = scene(), options: RetryOptions = {}) =>
-  Effect.gen(function* () {
-    const attempts: Array<Seen> = []
-    const inner = watched(yield* faulty(store, plan), attempts)
-    return { attempts, store: yield* retrying(inner, options) }
-  })
+import { planned } from "./planned.ts"
+import { at, body, scene, type Seen, throughTime } from "./scene.ts"
 
 const always =
   (fault: Fault): Plan =>
@@ -179,79 +172,6 @@ describe("a failure after an unknown outcome", () => {
       assert.isFalse(
         (yield* throughTime(Effect.flip(read.store.list({ prefix: ObjectKey.everything })))).outcomeUnknown
       )
-    })
-  )
-})
-
-describe("putIfAbsent whose answer was lost", () => {
-  /** The first attempt is carried out, then `meanwhile` happens, then the second is made. */
-  const lost = (
-    meanwhile: (scene: Scene) => void,
-    more: (...asked: [...Parameters<Plan>, Scene]) => Fault | undefined = () => undefined
-  ) =>
-    Effect.gen(function* () {
-      const inside = scene()
-      const { attempts, store } = yield* planned((request, number) => {
-        if (number === 2) meanwhile(inside)
-        return number === 1 ? { after: "Disconnected" } : more(request, number, inside)
-      }, inside)
-      const outcome = yield* throughTime(Effect.result(store.putIfAbsent(at("a"), body("ours"))))
-      return { inside, outcome, operations: attempts.map(({ operation }) => operation) }
-    })
-
-  it.effect("is created when the bytes there are ours", () =>
-    Effect.gen(function* () {
-      const { inside, outcome, operations } = yield* lost(() => {})
-      assert.deepInclude(outcome, { success: { outcome: "created", etag: inside.bucket.find("a")!.etag } })
-      assert.deepStrictEqual(operations, ["putIfAbsent", "putIfAbsent", "head", "get"])
-    })
-  )
-
-  it.effect("is present when they are another's, of any length", () =>
-    Effect.gen(function* () {
-      for (const text of ["them", "their longer one", "", "our"]) {
-        const { outcome, inside } = yield* lost(({ bucket }) => void bucket.put("a", body(text), 0))
-        assert.deepInclude(outcome, { success: { outcome: "present" } }, text)
-        assert.deepStrictEqual(Buffer.from(inside.bucket.find("a")!.body).toString(), text)
-      }
-    })
-  )
-
-  it.effect("is written anew when it was deleted before it could be compared", () =>
-    Effect.gen(function* () {
-      const { outcome, inside, operations } = yield* lost(
-        () => {},
-        ({ operation }, number, { bucket }) => {
-          if (operation === "get" && number === 4) bucket.delete("a", 0)
-          return undefined
-        }
-      )
-      assert.deepInclude(outcome, { success: { outcome: "created", etag: inside.bucket.find("a")!.etag } })
-      assert.isDefined(inside.bucket.find("a"))
-      assert.deepStrictEqual(operations, ["putIfAbsent", "putIfAbsent", "head", "get", "putIfAbsent"])
-    })
-  )
-
-  it.effect("has an unknown outcome when it cannot be compared", () =>
-    Effect.gen(function* () {
-      const { outcome } = yield* lost(
-        () => {},
-        ({ operation }) => (operation === "get" ? { before: "AccessDenied" } : undefined)
-      )
-      if (outcome._tag !== "Failure") return assert.fail("it should have failed")
-      assert.strictEqual(outcome.failure.operation, "putIfAbsent")
-      assert.strictEqual(outcome.failure.reason, "AccessDenied")
-      assert.isTrue(outcome.failure.outcomeUnknown)
-    })
-  )
-
-  it.effect("without a lost answer nothing is read: present is present", () =>
-    Effect.gen(function* () {
-      const inside = scene()
-      inside.bucket.put("a", body("ours"), 0)
-      const { attempts, store } = yield* planned(rules([{ before: "Throttled" }]), inside)
-      assert.strictEqual((yield* throughTime(store.putIfAbsent(at("a"), body("ours")))).outcome, "present")
-      assert.lengthOf(attempts, 2)
     })
   )
 })

@@ -10,7 +10,6 @@ import { chunkOf, key, otherKey, type SampleChunk, softData } from "../../platfo
 import {
   assertBytes,
   blobOf,
-  damaged,
   failing,
   gate,
   type Host,
@@ -55,25 +54,27 @@ describe("BucketChunks.insert", () => {
     })
   )
 
-  it.live("lets go of the content when only the server is waited for; twelve are on their way at most", () =>
-    Effect.gen(function* () {
-      const all = Array.from({ length: 14 }, (_, number) => chunkOf(softData(number + 1)))
-      const bucket = new MemoryBucket()
-      const host = yield* openHost(bucket, {}, all)
-      const putting = yield* gate(["putIfAbsent"])
-      host.server.answer = putting.answer
-      let lettingGo = 0
-      const letGo = Effect.sync(() => void (lettingGo += 1))
-      const insert = (chunk: SampleChunk) => host.chunks.insert({ ...chunk, letGo })
-      const inserting = yield* Effect.forkChild(Effect.forEach(all, insert, { concurrency: "unbounded" }))
-      yield* Effect.sleep(200)
-      assert.strictEqual(host.takeRequests().length, 12)
-      assert.strictEqual(lettingGo, 12)
-      yield* putting.open
-      yield* Fiber.join(inserting)
-      assert.strictEqual(lettingGo, 14)
-      for (const chunk of all) assertBytes(objectOf(bucket, chunk), blobOf(chunk))
-    }).pipe(Effect.scoped)
+  it.live(
+    "lets go of what may wait for the server; at most twelve requests and sixteen chunks at a time",
+    () =>
+      Effect.gen(function* () {
+        const all = Array.from({ length: 20 }, (_, number) => chunkOf(softData(number + 1)))
+        const bucket = new MemoryBucket()
+        const host = yield* openHost(bucket, {}, all)
+        const putting = yield* gate(["putIfAbsent"])
+        host.server.answer = putting.answer
+        let lettingGo = 0
+        const letGo = Effect.sync(() => void (lettingGo += 1))
+        const insert = (chunk: SampleChunk) => host.chunks.insert({ ...chunk, letGo })
+        const inserting = yield* Effect.forkChild(Effect.forEach(all, insert, { concurrency: "unbounded" }))
+        yield* Effect.sleep(200)
+        assert.strictEqual(host.takeRequests().length, 12)
+        assert.strictEqual(lettingGo, 16)
+        yield* putting.open
+        yield* Fiber.join(inserting)
+        assert.strictEqual(lettingGo, 20)
+        for (const chunk of all) assertBytes(objectOf(bucket, chunk), blobOf(chunk))
+      }).pipe(Effect.scoped)
   )
 
   scene("what is there locally, content or marker, is a duplicate: touched, and no request", (host) =>
@@ -333,18 +334,6 @@ describe("BucketChunks.insert under trouble", () => {
         assert.strictEqual(host.recorded.length, 1)
       }),
     { decorate: (objects) => retrying(objects, { baseMillis: 1 }) }
-  )
-
-  scene(
-    "a server without conditions gets plain requests when asked to (R30)",
-    (host, bucket) =>
-      Effect.gen(function* () {
-        bucket.put(keyText(sample), damaged(blobOf(sample)), 0)
-        assert.isFalse((yield* host.chunks.insert(sample)).duplicate)
-        assert.deepStrictEqual(host.takeRequests(), ["put"])
-        assertBytes(objectOf(bucket, sample), blobOf(sample))
-      }),
-    { conditional: false, conditionalPut: "unsupported" }
   )
 
   scene("interrupted on the way, nothing local says present, and the guard is free", (host) =>

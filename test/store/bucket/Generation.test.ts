@@ -1,11 +1,13 @@
-/** Markers of a cache folder after another host has removed chunks: dropped when they are not true any more, never else. */
+/** Markers of a cache folder after another host has removed chunks: dropped when they are not true any more. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
-import type * as Digest from "../../../src/model/Digest.ts"
+import { createHash } from "node:crypto"
+import * as DataBlob from "../../../src/format/DataBlob.ts"
+import * as Digest from "../../../src/model/Digest.ts"
 import type { ObjectStore } from "../../../src/objectstore/ObjectStore.ts"
 import { ObjectStoreError } from "../../../src/objectstore/ObjectStoreError.ts"
 import * as CacheId from "../../../src/store/bucket/CacheId.ts"
@@ -26,7 +28,8 @@ const counted = (bucket: MemoryBucket, options = {}) => {
   const spy: ObjectStore["Service"] = {
     ...store,
     list: (request) => Effect.suspend(() => (asked.push(`list ${request.prefix}`), store.list(request))),
-    head: (key) => Effect.suspend(() => (asked.push(`head ${key}`), store.head(key)))
+    head: (key) => Effect.suspend(() => (asked.push(`head ${key}`), store.head(key))),
+    put: (key, body) => Effect.suspend(() => (asked.push(`put ${key}`), store.put(key, body)))
   }
   const takeAsked = () => asked.splice(0).filter((line) => line.includes(".chunks"))
   return { store: spy, takeAsked }
@@ -70,6 +73,92 @@ describe("the markers of a cache folder", () => {
       for (const path of others) assert.isTrue(Scenes.hasFile(host.disk, path), path)
       const gone = [d2, d3].map((digest) => `head store/.chunks/${digest.slice(0, 4)}/${digest}`)
       assert.sameMembers([...host.takeAsked()], [...listing, ...gone])
+    })
+  )
+
+  it.effect.each([false, true])(
+    "good content of a chunk that was set aside goes into the bucket again (many: %s)",
+    (isMany) =>
+      Effect.gen(function* () {
+        const bucket = Scenes.newBucket()
+        const blobOf = (text: string) => DataBlob.encode(Buffer.from(text), { compress: false })
+        const digestOf = (text: string) => Digest.parse(createHash("sha256").update(text).digest("hex"))
+        const [wanted, collected] = [digestOf("wanted"), digestOf("collected")]
+        const all = [wanted, d0, d1, collected]
+        const many = Array.from({ length: isMany ? 40 : 0 }, (_, number) => Scenes.digestNumber(100 + number))
+        const host = yield* newHost(bucket, { disk: Scenes.newDisk(...all, ...many) })
+        for (const digest of many) yield* Scenes.mark(host, digest)
+        const keyOf = (digest: Digest.Digest) => `store/.chunks/${digest.slice(0, 4)}/${digest}`
+        for (const digest of [wanted, d0, d1]) bucket.put(`${keyOf(digest)}.0.bad`, Buffer.from("bad"), 0)
+        for (const text of ["wanted", "collected"]) {
+          yield* host.files.replaceFile(chunkPath(Scenes.layout, digestOf(text)), [blobOf(text)])
+        }
+        yield* fill(host, chunkPath(Scenes.layout, d0), "no good")
+        yield* Scenes.mark(host, d1)
+        yield* host.write
+        assert.deepStrictEqual(all.map(host.has), [true, false, false, false])
+        assert.deepStrictEqual(
+          Buffer.from(bucket.find(keyOf(wanted))?.body ?? []),
+          Buffer.from(blobOf("wanted"))
+        )
+        assert.deepStrictEqual(
+          host.takeAsked().filter((line) => line.startsWith("put")),
+          [`put ${keyOf(wanted)}`]
+        )
+        yield* host.write
+        assert.deepStrictEqual(host.takeAsked(), [])
+      })
+  )
+
+  it.effect("that are many are asked for by a second listing, and none by itself", () =>
+    Effect.gen(function* () {
+      const bucket = Scenes.newBucket()
+      const many = Array.from({ length: 40 }, (_, number) => Scenes.digestNumber(number))
+      const host = yield* newHost(bucket, { disk: Scenes.newDisk(...many) })
+      for (const digest of many) yield* Scenes.mark(host, digest)
+      for (const digest of many.slice(0, 5)) Scenes.putChunk(bucket, digest)
+      yield* host.write
+      assert.deepStrictEqual(host.takeAsked(), [...listing, ...listing])
+      assert.deepStrictEqual(
+        many.map(host.has),
+        many.map((_, number) => number < 5)
+      )
+    })
+  )
+
+  it.effect("that are many, and change while they are looked for, are asked for under their guards", () =>
+    Effect.gen(function* () {
+      const bucket = Scenes.newBucket()
+      const many = Array.from({ length: 40 }, (_, number) => Scenes.digestNumber(number))
+      const disk = Scenes.newDisk(...many)
+      const asked: Array<string> = []
+      const server = Scenes.connection(bucket)
+      let listings = 0
+      /** After the second listing, and before anything follows from it. */
+      const meanwhile = () => {
+        Scenes.putChunk(bucket, d1)
+        for (const digest of [d0, d1]) {
+          disk.put(chunkPath(Scenes.layout, digest), Buffer.from("fetched"))
+          disk.setTimes(chunkPath(Scenes.layout, digest), 90)
+        }
+      }
+      const host = yield* Scenes.hostOn(
+        { name: "b", disk },
+        {
+          ...server,
+          list: (request) =>
+            Effect.tap(server.list(request), () =>
+              Effect.sync(() => {
+                if (request.prefix.endsWith(".chunks/") && ++listings === 2) meanwhile()
+              })
+            ),
+          head: (key) => Effect.suspend(() => (asked.push(key.slice(-64)), server.head(key)))
+        }
+      )
+      for (const digest of many) yield* Scenes.mark(host, digest)
+      yield* Effect.scoped(host.hosts.writing("lease-0"))
+      assert.deepStrictEqual(many.filter(host.has), [d1])
+      assert.sameMembers(asked, [d0, d1])
     })
   )
 

@@ -66,7 +66,6 @@ export interface HostOptions extends MemoryObjectStore.MemoryObjectStoreOptions 
   readonly capacityBytes?: number
   readonly point?: FilesPoint
   readonly cache?: "use" | "bypass"
-  readonly conditional?: boolean
   readonly keepsContent?: boolean
   readonly condemning?: Effect.Effect<void>
   /** Something of the laboratory's own around the bucket. */
@@ -140,7 +139,7 @@ export const openHost = (
       ...(options.point === undefined ? {} : { point: options.point })
     })
     const context = yield* Layer.build(Layer.fresh(platform))
-    const { conditional, condemning } = options
+    const { condemning } = options
     const [store, guards] = yield* Effect.gen(function* () {
       const made = yield* DigestGuards.make(layout)
       const opened = yield* BucketChunks.make(
@@ -152,7 +151,6 @@ export const openHost = (
           syncLevel: "none",
           cache: options.cache ?? "use",
           records: { record: (_, { etag }) => Effect.sync(() => void recorded.push(etag)) },
-          ...(conditional === undefined ? {} : { conditional }),
           ...(condemning === undefined ? {} : { condemning })
         }
       )

@@ -35,6 +35,7 @@ export interface Hooks {
   readonly point?: FilesPoint
   /** Around each operation on the folder. */
   readonly files?: HookedFiles.Hooks
+  readonly server?: MemoryObjectStore.ServerTraits
 }
 
 const noHook: RequestHook = () => Effect.void
@@ -70,7 +71,7 @@ export interface World {
 export const fork = ({ bucket, disk }: World): World => ({ disk: disk.fork(), bucket: bucket.clone() })
 
 export const bucketOf = ({ bucket }: World, hooks: Hooks = {}): StoreBucket.StoreBucket =>
-  StoreBucket.make({ name: "store", objects: hooked(MemoryObjectStore.make(bucket), hooks) })
+  StoreBucket.make({ name: "store", objects: hooked(MemoryObjectStore.make(bucket, hooks.server), hooks) })
 
 export type Services = Datastore.Datastore | Scope.Scope
 

@@ -4,21 +4,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as DataBlob from "../../../../src/format/DataBlob.ts"
-import * as BackupGroup from "../../../../src/model/BackupGroup.ts"
 import { Files } from "../../../../src/platform/Files.ts"
 import { storeError } from "../../../../src/store/StoreError.ts"
-import { backUp } from "../../harness/actors.ts"
-import { bucketStage } from "../../harness/bucket/bucketStage.ts"
-import { prepareBucket } from "../../harness/bucket/bucketStart.ts"
-import type { Case, Row } from "../../harness/Row.ts"
-import { together } from "../../harness/stage.ts"
-import { pathOfChunk, timeBefore } from "../../harness/World.ts"
+import type { Row } from "../../harness/Row.ts"
+import { pathOfChunk } from "../../harness/World.ts"
 import { inPlace } from "../R13.ts"
-
-const [cached, added] = ["a".repeat(200), "b".repeat(200)] as [string, string]
-
-/** A little more than one of the chunks. */
-const maxCacheBytes = 300
+import { cached, evictionCase } from "./eviction.ts"
 
 const expected = DataBlob.encode(Buffer.from(cached), { compress: false })
 
@@ -36,32 +27,11 @@ const readOpen = Effect.scoped(
   })
 )
 
-const evicted: Case = {
+const evicted = evictionCase({
   name: "a cache file is evicted while a reader has it open",
-  isOpaque: true,
-  make: bucketStage({
-    start: prepareBucket({
-      contents: [cached, added],
-      setUp: { here: backUp(undefined, { time: timeBefore(0), contents: [cached] }) }
-    }),
-    program: (world) =>
-      together(
-        world.process("reader")(readOpen),
-        world.process("writer", { maxCacheBytes })(
-          backUp(world, { time: timeBefore(1), contents: [added], group: BackupGroup.make("host", "b") })
-        )
-      )
-  }),
-  preemptions: { daily: 1, full: 3 },
-  dailySeededRuns: 30,
-  mutants: [
-    {
-      guard: "replacing whole files (evicting)",
-      mutation: { ...inPlace, processes: ["writer"] },
-      by: { strategy: "exhaustive", preemptions: 1 },
-      maxRuns: 1000
-    }
-  ]
-}
+  reader: readOpen,
+  guard: "replacing whole files (evicting)",
+  mutation: { ...inPlace, processes: ["writer"] }
+})
 
 export const R13: Row = { id: "R13", title: "evicted files are replaced", cases: [evicted] }

@@ -19,6 +19,8 @@ const withTornObject = prepareBucket({
   damage: ({ bucket }) => void bucket.put(keyOfChunk("new"), new Uint8Array(0), timeBefore(0) * 1000)
 })
 
+const isOfChunk = (key: string): boolean => key.includes("/.chunks/")
+
 /** Silence is a yes. */
 const silenceIsYes: Mutation = {
   objects: (objects) => ({
@@ -26,7 +28,7 @@ const silenceIsYes: Mutation = {
     putIfAbsent: (key, body) =>
       Effect.catchIf(
         objects.putIfAbsent(key, body),
-        ({ outcomeUnknown }) => outcomeUnknown,
+        ({ outcomeUnknown }) => isOfChunk(key) && outcomeUnknown,
         () => Effect.succeed({ outcome: "created", etag: "" } as const)
       )
   })
@@ -38,7 +40,7 @@ const presentIsOurs: Mutation = {
     ...objects,
     putIfAbsent: (key, body) =>
       Effect.map(objects.putIfAbsent(key, body), (answer) =>
-        answer.outcome === "present" ? ({ outcome: "created", etag: "" } as const) : answer
+        isOfChunk(key) && answer.outcome === "present" ? ({ outcome: "created", etag: "" } as const) : answer
       )
   })
 }

@@ -9,8 +9,8 @@ import * as actors from "../../harness/actors.ts"
 import { bucketAftermath, type BucketTrial } from "../../harness/bucket/bucketAftermath.ts"
 import { keyOfChunk, prepareBucket } from "../../harness/bucket/bucketStart.ts"
 import type { BucketWorld } from "../../harness/bucket/BucketWorld.ts"
-import type { Mutation } from "../../harness/Mutation.ts"
-import { type Case, isFull, type Mutant, type Row } from "../../harness/Row.ts"
+import { deathCase, type DeathKind, type Guards } from "../../harness/death.ts"
+import { type Case, isFull, type Row } from "../../harness/Row.ts"
 import * as worlds from "../../harness/World.ts"
 import { unflushed } from "../R29Mutations.ts"
 import { indexesLast, knowingTheFolderAlone, manifestsGoLast, namesGoLast } from "./R29Mutations.ts"
@@ -82,23 +82,15 @@ const condemn: BucketTrial = {
     world.view.chunks.get(worlds.digestOfText("old")) === "good" ? undefined : "the chunk was not stored anew"
 }
 
-type Kind = "kill" | "crash"
-type Guards = Readonly<Record<string, Mutation>>
-
-const dying = (name: string, trial: BucketTrial, kind: Kind, guards: Guards = {}): Case => ({
-  name: kind === "kill" ? `${name}, killed at any step` : `${name}, the power goes at any step`,
-  isOpaque: true,
-  make: bucketAftermath(trial),
-  preemptions: { daily: 0, full: 0 },
-  dailySeededRuns: 0,
-  crashes: { kinds: [kind], preemptions: { daily: 0, full: 0 } },
-  mutants: Object.entries(guards).map(([guard, mutation]): Mutant => ({
-    guard,
-    mutation,
-    by: { strategy: "crashes", kinds: [kind], preemptions: 0 },
+const dying = (name: string, trial: BucketTrial, kind: DeathKind, guards: Guards = {}): Case =>
+  deathCase({
+    name: kind === "kill" ? `${name}, killed at any step` : `${name}, the power goes at any step`,
+    isOpaque: true,
+    kind,
+    guards,
+    make: bucketAftermath(trial),
     maxRuns: 400
-  }))
-})
+  })
 
 /** A power loss that takes some of what was not flushed: one seed says what; in the full range there are many. */
 const partly = (name: string, trial: BucketTrial): ReadonlyArray<Case> => {

@@ -1,11 +1,15 @@
 /**
  * R30: a server that ignores `If-None-Match` and overwrites. Chunks do not mind: equal digests, equal content. Marks of
- * hosts would: so none of them is shared, and none relies on who was first. With one mark for all writers the second one
- * would be without, as soon as the first has ended.
+ * hosts would: so none of them is shared, and none relies on who was first. With one mark for all writers the second
+ * one would be without, as soon as the first has ended.
+ *
+ * A writer asks whether conditions count, and fails if not. So here are several gateways of different age, and it asked
+ * one of the others.
  */
 import * as Effect from "effect/Effect"
 import * as BackupGroup from "../../../../src/model/BackupGroup.ts"
 import * as ObjectKey from "../../../../src/objectstore/ObjectKey.ts"
+import { present } from "../../../../src/objectstore/ObjectStore.ts"
 import { backUp, collect, insertLoose, yielding } from "../../harness/actors.ts"
 import { bucketStage } from "../../harness/bucket/bucketStage.ts"
 import { prepareBucket } from "../../harness/bucket/bucketStart.ts"
@@ -42,6 +46,7 @@ const oneMark: Mutation = {
         own = key
         return Effect.as(objects.putIfAbsent(shared(key), body), { etag: "" })
       },
+      putIfAbsent: (key, body) => (key === own ? Effect.succeed(present) : objects.putIfAbsent(key, body)),
       get: (key, maxSizeBytes) => objects.get(shared(key), maxSizeBytes),
       deleteMany: (keys) => objects.deleteMany(keys.map(shared)),
       list: (request) =>
@@ -63,7 +68,7 @@ const overwriting: Case = {
   isOpaque: true,
   make: bucketStage({
     start,
-    server: { conditionalPut: "ignored" },
+    server: { conditionalPut: (key) => (key.includes("/writers/") ? "honoured" : "ignored") },
     points: () => false,
     requests: (operation, key) =>
       (operation.startsWith("put") && key.includes("/.chunks/")) ||

@@ -9,15 +9,20 @@
 import * as Effect from "effect/Effect"
 import * as Digest from "../../model/Digest.ts"
 import { DigestTable } from "../../model/DigestTable.ts"
-import { isNotFound } from "../../objectstore/ObjectStoreError.ts"
-import { keyOf, type StoreBucket } from "../../store/bucket/StoreBucket.ts"
+import { isNotFound, type ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
+import { keyOf, type StoreBucket } from "./StoreBucket.ts"
 import { ChunkObjects, isWhole } from "./ChunkObjects.ts"
 
 /** So many questions are asked even when the listing took fewer requests. */
 const questionsMin = 16
 const questionsAtOnce = 8
 
-const askEach = (bucket: StoreBucket, wanted: DigestTable, errors: Array<string>) =>
+/** Whether so many are asked for one by one, after a listing that took so many requests. */
+export const asksEach = (count: number, pages: number): boolean => count <= Math.max(questionsMin, pages)
+
+type OnError = (error: ObjectStoreError) => void
+
+const askEach = (bucket: StoreBucket, wanted: DigestTable, onError: OnError) =>
   Effect.forEach(
     [...wanted.entries()].map(([digest]) => digest).toSorted(),
     (digest) =>
@@ -25,7 +30,7 @@ const askEach = (bucket: StoreBucket, wanted: DigestTable, errors: Array<string>
         Effect.map(({ sizeBytes }) => sizeBytes > 0),
         Effect.catch((error) => {
           if (isNotFound(error)) return Effect.succeed(false)
-          errors.push(error.message)
+          onError(error)
           return Effect.succeed(true)
         }),
         Effect.map((isThere) => {
@@ -47,13 +52,13 @@ const listAgain = (bucket: StoreBucket, wanted: DigestTable) =>
 
 /**
  * Those of the digests, 32 bytes each, that have no object, or an empty one. What nobody can answer counts as there,
- * and is an error.
+ * and is an error. `pages` is what the listing took.
  */
 export const findAbsent = (
   bucket: StoreBucket,
   digests: ReadonlyArray<Uint8Array>,
   pages: number,
-  errors: Array<string>
+  onError: OnError
 ): Effect.Effect<DigestTable> =>
   Effect.gen(function* () {
     const wanted = new DigestTable()
@@ -61,14 +66,14 @@ export const findAbsent = (
       wanted.addMany(rows, 0, Digest.lengthBytes, rows.length / Digest.lengthBytes)
     }
     if (wanted.size === 0) return wanted
-    if (wanted.size <= Math.max(questionsMin, pages)) {
-      yield* askEach(bucket, wanted, errors)
+    if (asksEach(wanted.size, pages)) {
+      yield* askEach(bucket, wanted, onError)
       return wanted
     }
     return yield* listAgain(bucket, wanted).pipe(
       Effect.as(wanted),
       Effect.catch((error) => {
-        errors.push(error.message)
+        onError(error)
         return Effect.succeed(new DigestTable())
       })
     )

@@ -9,7 +9,7 @@ import * as Digest from "../../model/Digest.ts"
 import type { ListedObject } from "../../objectstore/ObjectStore.ts"
 import type { ObjectStoreError } from "../../objectstore/ObjectStoreError.ts"
 import * as StoreKeys from "../../objectstore/StoreKeys.ts"
-import type { StoreBucket } from "../../store/bucket/StoreBucket.ts"
+import type { StoreBucket } from "./StoreBucket.ts"
 
 export interface ChunkObject {
   readonly digest: Digest.Digest

@@ -4,9 +4,9 @@
  * are tried a few times only.
  */
 import * as Effect from "effect/Effect"
-import { retrying } from "../objectstore/decorators/retrying.ts"
-import type { ObjectStore } from "../objectstore/ObjectStore.ts"
-import type { ObjectStoreError, ObjectStoreReason } from "../objectstore/ObjectStoreError.ts"
+import { retrying } from "./retrying.ts"
+import type { ObjectStore } from "../ObjectStore.ts"
+import type { ObjectStoreError, ObjectStoreReason } from "../ObjectStoreError.ts"
 
 type Store = ObjectStore["Service"]
 
