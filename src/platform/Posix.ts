@@ -103,7 +103,9 @@ const run = (syscall: keyof typeof prototypes, ...parameters: ReadonlyArray<unkn
   const { call, errno } = library()
   const result = call[syscall](...parameters)
   if (result >= 0) return result
-  throw new PosixError({ syscall, code: getSystemErrorMap().get(-errno())?.[0] ?? "EIO" })
+  // Asked for at once: whatever the runtime does in between may set it.
+  const number = errno()
+  throw new PosixError({ syscall, code: getSystemErrorMap().get(-number)?.[0] ?? "EIO" })
 }
 
 /** Bytes with the terminating NUL that system calls want. A NUL inside the name is refused. */
