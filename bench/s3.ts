@@ -98,6 +98,7 @@ const oneRound = (
     if (server !== "direct") {
       remember(costs, "read ahead", yield* Store.readAhead(place, snapshot))
       remember(costs, "one by one", yield* Store.readOneByOne(place, snapshot))
+      remember(costs, "plain gets, one by one", yield* timed(getAll(place, keys, 1)))
     }
     if (localFolder !== undefined) {
       const local = yield* Store.backUp(localFolder, undefined, image)

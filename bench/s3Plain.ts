@@ -5,6 +5,7 @@
 import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { NodeHttpHandler } from "@smithy/node-http-handler"
 import * as Effect from "effect/Effect"
+import { cpus } from "node:os"
 import type { Place } from "../test/objectstore/s3/buckets.ts"
 
 /** As many as Granary has under way. */
@@ -14,16 +15,23 @@ export interface Cost {
   readonly wallSeconds: number
   /** Of this process, its threads included; the server's is not in it. */
   readonly processorSeconds: number
+  /** Of the whole machine: this process, server, proxy, and whatever else is running. */
+  readonly machineSeconds: number
 }
+
+const busySeconds = (): number =>
+  cpus().reduce((sum, { times: { irq, nice, sys, user } }) => sum + irq + nice + sys + user, 0) / 1000
 
 export const timed = <A, E, R>(work: Effect.Effect<A, E, R>): Effect.Effect<Cost, E, R> =>
   Effect.gen(function* () {
     const before = process.cpuUsage()
+    const busyBefore = busySeconds()
     const startMillis = performance.now()
     yield* work
     const wallSeconds = (performance.now() - startMillis) / 1000
     const { system, user } = process.cpuUsage(before)
-    return { wallSeconds, processorSeconds: (system + user) / 1e6 }
+    const machineSeconds = busySeconds() - busyBefore
+    return { wallSeconds, processorSeconds: (system + user) / 1e6, machineSeconds }
   })
 
 const makeClient = ({ accessKey, region, secretKey, url }: Place): S3Client =>
@@ -40,13 +48,14 @@ const makeClient = ({ accessKey, region, secretKey, url }: Place): S3Client =>
 const inParallel = <A>(
   place: Place,
   items: ReadonlyArray<A>,
-  run: (client: S3Client, item: A) => Promise<unknown>
+  run: (client: S3Client, item: A) => Promise<unknown>,
+  concurrency = requestsInFlight
 ) =>
   Effect.acquireUseRelease(
     Effect.sync(() => makeClient(place)),
     (client) =>
       Effect.forEach(items, (item) => Effect.promise(() => run(client, item)), {
-        concurrency: requestsInFlight,
+        concurrency,
         discard: true
       }),
     (client) => Effect.sync(() => client.destroy())
@@ -62,8 +71,13 @@ export const putAll = (place: Place, objects: ReadonlyArray<PlainObject>) =>
     client.send(new PutObjectCommand({ Bucket: place.bucket, Key: key, Body: await read() }))
   )
 
-export const getAll = (place: Place, keys: ReadonlyArray<string>) =>
-  inParallel(place, keys, async (client, key) => {
-    const { Body } = await client.send(new GetObjectCommand({ Bucket: place.bucket, Key: key }))
-    return Body?.transformToByteArray()
-  })
+export const getAll = (place: Place, keys: ReadonlyArray<string>, concurrency = requestsInFlight) =>
+  inParallel(
+    place,
+    keys,
+    async (client, key) => {
+      const { Body } = await client.send(new GetObjectCommand({ Bucket: place.bucket, Key: key }))
+      return Body?.transformToByteArray()
+    },
+    concurrency
+  )

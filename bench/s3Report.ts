@@ -9,6 +9,7 @@ export type Step =
   | "plain gets"
   | "read ahead"
   | "one by one"
+  | "plain gets, one by one"
   | "restore, warm cache"
   | "restore, local store"
 
@@ -42,7 +43,8 @@ const costOf = ({ costs }: Row, step: Step): Cost | undefined => {
   if (all === undefined) return undefined
   return {
     wallSeconds: middle(all.map(({ wallSeconds }) => wallSeconds)),
-    processorSeconds: middle(all.map(({ processorSeconds }) => processorSeconds))
+    processorSeconds: middle(all.map(({ processorSeconds }) => processorSeconds)),
+    machineSeconds: middle(all.map(({ machineSeconds }) => machineSeconds))
   }
 }
 
@@ -114,7 +116,11 @@ const collectionTargets = (found: Collected): ReadonlyArray<ReadonlyArray<string
 }
 
 const secondsText = (cost: Cost | undefined): string =>
-  cost === undefined ? "" : `${cost.wallSeconds.toFixed(2)} / ${cost.processorSeconds.toFixed(2)}`
+  cost === undefined
+    ? ""
+    : [cost.wallSeconds, cost.processorSeconds, cost.machineSeconds]
+        .map((seconds) => seconds.toFixed(2))
+        .join(" / ")
 
 const rowTable = (row: Row): string => {
   const steps = [...row.costs.keys()]
@@ -126,7 +132,7 @@ const rowTable = (row: Row): string => {
     `## ${row.server}, ${row.objects}`,
     `${(row.dataBytes / MIB).toFixed(0)} MiB of data, ${(row.storedBytes / MIB).toFixed(0)} MiB in objects. A backup of one chunk takes ${secondsText(row.smallest)}.`,
     table(
-      ["step", "wall s / CPU s", "MiB of data a second"],
+      ["step", "wall s / CPU s / CPU s of the machine", "MiB of data a second"],
       steps.map((step) => [step, secondsText(costOf(row, step)), speed(step)])
     )
   ].join("\n\n")
@@ -136,7 +142,7 @@ const method = ({ collected, rounds }: Results): string =>
   [
     "## How it is measured",
     [
-      `- ${rounds} ${rounds === 1 ? "round" : "rounds"} of new data each; steps by turns within a round. Times are medians, ratios the medians of the rounds' own ratios. CPU is that of the client's process, threads included; server and proxy run on the same machine and take the rest of it.`,
+      `- ${rounds} ${rounds === 1 ? "round" : "rounds"} of new data each; steps by turns within a round. Times are medians, ratios the medians of the rounds' own ratios. CPU is that of the client's process, threads included; server and proxy run on the same machine and take the rest of what all of it did meanwhile.`,
       `- The server is Ceph's object gateway, with its storage daemon on disk; \`50 ms late\` is the same one behind a proxy that holds every request back for so long.`,
       `- \`plain puts\` and \`plain gets\` are the AWS SDK by itself on the same objects, ${requestsInFlight} at a time, as many as Granary has under way. What they get is thrown away; Granary decodes it, proves it and writes it to a file. Backups read, hash and compress, keep a copy in the cache folder, and end when the snapshot is finished: with the few requests, one after the other, that say who writes and that everything is there (see the time of a backup of one chunk).`,
       "- `restore`, `read ahead` and `one by one` go straight to the bucket without a cache folder; the last two decode and prove every chunk and write nothing, and their clock begins when the index is there. `warm cache` restores from a folder that has all chunks, beside a store that is nothing but a folder.",
@@ -145,7 +151,8 @@ const method = ({ collected, rounds }: Results): string =>
     "## What bounds it",
     [
       "- Client, server and proxy share the machine's cores. The SDK moves the objects' bytes and no more; Granary hashes and encodes, or decodes and proves, all of the data behind them. With objects of 64 KiB that is sixty-four times as much data as the SDK handles: these rows show the share of latency and not the one of bandwidth.",
-      "- Straight from the bucket a chunk is decoded into memory of its own and copied to where the restore wants it. From the cache folder it is decoded right there.",
+      "- What the machine did in a step, divided by its cores, is the least time that the step can take. Where `plain gets` fill the machine as well, nothing that does more than they do is as fast; and reading ahead cannot gain more on reading one by one than `plain gets` gain on `plain gets, one by one`.",
+      "- A backup writes the cache folder on the disk that the server writes to.",
       "- A restore to a file also opens the snapshot: a few requests, one after the other. On a small amount of data they and those of a backup's beginning and end weigh more than the data.",
       "- On a virtual clock, where only the 50 ms count, the same reading ahead is at least eight times as fast as one chunk after the other (`test/restore/Prefetch.test.ts`)."
     ].join("\n"),

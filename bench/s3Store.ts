@@ -19,6 +19,7 @@ import * as Namespace from "../src/model/Namespace.ts"
 import type * as Snapshot from "../src/model/Snapshot.ts"
 import { stack } from "../src/objectstore/decorators/stack.ts"
 import * as S3ObjectStore from "../src/objectstore/s3/S3ObjectStore.ts"
+import { ChunkCodec } from "../src/platform/ChunkCodec.ts"
 import * as NodePlatform from "../src/platform/NodePlatform.ts"
 import * as ArchiveReader from "../src/restore/ArchiveReader.ts"
 import * as Restore from "../src/restore/Restore.ts"
@@ -33,8 +34,20 @@ const MIB = 1024 * 1024
 const chunkBytes = 4 * MIB
 const archive = ArchiveName.fromClient("disk.img")
 
+/** Each has done something, so that no thread is still starting when the clock runs. */
+const warmUp = Effect.gen(function* () {
+  const codec = yield* ChunkCodec
+  const jobs = Array.from({ length: codec.parallelism }, (_, number) => new Uint8Array([number]))
+  yield* Effect.forEach(jobs, (job) => codec.digest(job, undefined), {
+    concurrency: "unbounded",
+    discard: true
+  })
+})
+
 /** Threads are there before the clock runs. */
-const machine = NodePlatform.layerWith({ startsEarly: true })
+const machine = Layer.tap(NodePlatform.layerWith({ startsEarly: true }), (context) =>
+  Effect.provideContext(warmUp, context)
+)
 
 /** Every chunk is `noiseBytes` that do not compress, and something that takes next to no room. */
 export const writeImage = (file: string, seed: string, chunkCount: number, noiseBytes: number): void => {

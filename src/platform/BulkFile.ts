@@ -7,7 +7,7 @@
  * block the ordinary way: filling it up and cutting the file afterwards would have the kernel read it back. Small
  * files, and file systems that refuse, take the ordinary way altogether.
  *
- * Plain synchronous functions for worker threads; what they throw is an errno error of `node:fs`.
+ * Plain functions for worker threads, those that write synchronous; what they throw is an errno error of `node:fs`.
  */
 import * as fs from "node:fs"
 import { webAssembly } from "../chunking/WebAssemblyApi.ts"
@@ -52,16 +52,25 @@ export const reopenDirect = (fd: number): number | undefined => {
   }
 }
 
-const rounded = (sizeBytes: number): number => Math.ceil(sizeBytes / alignmentBytes) * alignmentBytes
+/** What a direct transfer of so many bytes takes. */
+export const rounded = (sizeBytes: number): number => Math.ceil(sizeBytes / alignmentBytes) * alignmentBytes
+
+const isForDirect = (sizeBytes: number): boolean =>
+  directFlag !== 0 && webAssembly !== undefined && sizeBytes >= directFromBytes
+
+/** How file systems refuse direct transfers. */
+const isRefusal = (error: unknown): boolean => {
+  const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined
+  return code === "EINVAL" || code === "ENOTSUP" || code === "EOPNOTSUPP"
+}
 
 /** Runs `direct`; where the file system refuses such transfers, `ordinary`. */
 const preferringDirect = <A>(sizeBytes: number, direct: () => A, ordinary: () => A): A => {
-  if (directFlag === 0 || webAssembly === undefined || sizeBytes < directFromBytes) return ordinary()
+  if (!isForDirect(sizeBytes)) return ordinary()
   try {
     return direct()
   } catch (error) {
-    const code = typeof error === "object" && error !== null && "code" in error ? error.code : undefined
-    if (code !== "EINVAL" && code !== "ENOTSUP" && code !== "EOPNOTSUPP") throw error
+    if (!isRefusal(error)) throw error
     return ordinary()
   }
 }
@@ -168,51 +177,86 @@ export const write = (
 const openForReading = (path: string, flags: number): number =>
   fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | flags)
 
-/** Reads up to `wanted` bytes, rounded up as direct transfers want it; answers how many there were. */
-const readFully = (fd: number, target: Uint8Array, wanted: number): number => {
-  let filled = 0
-  while (filled < wanted) {
-    const count = fs.readSync(fd, target, filled, target.length - filled, filled)
-    filled += count
-    // A length off the grid is the end of the file: the next direct read would be refused.
-    if (count === 0 || filled % alignmentBytes !== 0) break
-  }
-  return Math.min(filled, wanted)
+/** A file open for reading, and its size then. */
+export interface Opened {
+  readonly fd: number
+  readonly sizeBytes: number
+  readonly isDirect: boolean
 }
 
-const readRest = (fd: number, target: Uint8Array, from: number): number => {
-  let filled = from
-  while (filled < target.length) {
-    const count = fs.readSync(fd, target, filled, target.length - filled, filled)
-    if (count === 0) break
-    filled += count
+/** For direct reading if that is worth it and the file system lets us. */
+const openSized = (path: string, sizeBytes: number): Opened | undefined => {
+  if (!isForDirect(sizeBytes)) return undefined
+  try {
+    return { fd: openForReading(path, directFlag), sizeBytes, isDirect: true }
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    return undefined
   }
-  return filled
+}
+
+/** Opens a file to read all of it; undefined when it is larger than `maxSizeBytes`. */
+export const openWhole = (path: string, maxSizeBytes: number): Opened | undefined => {
+  const fd = openForReading(path, 0)
+  let opened: Opened | undefined
+  try {
+    const sizeBytes = fs.fstatSync(fd).size
+    if (sizeBytes > maxSizeBytes) return undefined
+    opened = openSized(path, sizeBytes) ?? { fd, sizeBytes, isDirect: false }
+    return opened
+  } finally {
+    if (opened?.fd !== fd) fs.closeSync(fd)
+  }
+}
+
+type Filled = (error: Error | null, filledBytes: number) => void
+
+const fillOn = (file: Opened, target: Uint8Array, from: number, done: Filled): void => {
+  const { fd, isDirect, sizeBytes } = file
+  const end = isDirect ? rounded(sizeBytes) : sizeBytes
+  fs.read(fd, target, from, end - from, from, (error, count) => {
+    const filled = from + count
+    // A length off the grid is the end of the file: the next direct read would be refused.
+    const isEnd = count === 0 || filled >= sizeBytes || (isDirect && filled % alignmentBytes !== 0)
+    if (error !== null) done(error, 0)
+    else if (isEnd) done(null, Math.min(filled, sizeBytes))
+    else fillOn(file, target, filled, done)
+  })
 }
 
 /**
- * Reads a whole file into the thread's buffer: a view that the next call of this module overwrites. A file larger than
- * `maxSizeBytes` gives undefined, and nothing is allocated.
+ * Reads what was opened into aligned memory that has room for its rounded size, and closes it. Threads of Node's pool
+ * do it while the caller goes on. What `done` is given answers the content, or throws what went wrong.
  */
-export const read = (path: string, maxSizeBytes: number): Uint8Array | undefined => {
-  const fd = openForReading(path, 0)
-  let sizeBytes: number
-  try {
-    sizeBytes = fs.fstatSync(fd).size
-    if (sizeBytes > maxSizeBytes) return undefined
-    const target = alignedBuffer(rounded(sizeBytes))
-    const ordinary = (): Uint8Array => target.subarray(0, readRest(fd, target.subarray(0, sizeBytes), 0))
-    return preferringDirect(sizeBytes, () => readDirect(path, target, sizeBytes), ordinary)
-  } finally {
-    fs.closeSync(fd)
-  }
+export const readOpened = (
+  path: string,
+  file: Opened,
+  target: Uint8Array,
+  done: (content: () => Uint8Array) => void
+): void => {
+  fillOn(file, target, 0, (error, filledBytes) => {
+    quietly(() => fs.closeSync(file.fd))
+    if (error === null) return done(() => target.subarray(0, filledBytes))
+    if (file.isDirect && isRefusal(error)) return readOrdinary(path, file.sizeBytes, target, done)
+    done(() => {
+      throw error
+    })
+  })
 }
 
-const readDirect = (path: string, target: Uint8Array, sizeBytes: number): Uint8Array => {
-  const fd = openForReading(path, directFlag)
+const readOrdinary = (
+  path: string,
+  sizeBytes: number,
+  target: Uint8Array,
+  done: (content: () => Uint8Array) => void
+): void => {
+  let file: Opened
   try {
-    return target.subarray(0, readFully(fd, target.subarray(0, rounded(sizeBytes)), sizeBytes))
-  } finally {
-    fs.closeSync(fd)
+    file = { fd: openForReading(path, 0), sizeBytes, isDirect: false }
+  } catch (error) {
+    return done(() => {
+      throw error
+    })
   }
+  readOpened(path, file, target, done)
 }

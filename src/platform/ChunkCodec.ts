@@ -14,8 +14,8 @@
  *   a `target`, the bytes are a view of the target.
  * - `check` reads the whole file and never fails for what it finds: its verdict separates wrong content from a
  *   file that could not be read, for only the former condemns a chunk.
- * - `encode` answers in memory what `stage` would have written. `data` stays as it is, and is not read any more when it
- *   ends or its fiber is interrupted.
+ * - `encode` answers in memory what `stage` would have written, at the beginning of `room` if there is one. `data`
+ *   stays as it is; it is not read, and the room not written to, when it has ended or its fiber was interrupted.
  * - `decode` and `judge` come to the same as `load` and `check` of a file that holds `blob`. It stays as it is, and
  *   what `decode` answers is never a part of it, unless it was given away with `consumes`.
  */
@@ -73,6 +73,8 @@ export interface EncodeRequest {
   readonly data: Uint8Array
   readonly compress: boolean
   readonly crypt: CryptConfig | undefined
+  /** Where the blob goes, as large as it can become (`DataBlob.encodedSizeMax`). Memory of its own when absent. */
+  readonly room?: Uint8Array
 }
 
 export interface Encoded {

@@ -6,10 +6,9 @@
  * Data in shared memory crosses without a copy, and so does what was given away; any other bytes are copied once.
  */
 import { Worker } from "node:worker_threads"
-import type { BlobKind } from "../format/DataBlob.ts"
 import type { Staged } from "./ChunkCodec.ts"
 import type { Verdict } from "./chunkContent.ts"
-import type { Loaded } from "./chunkTasks.ts"
+import type { EncodedBlob, Loaded } from "./chunkTasks.ts"
 import type { Digest } from "../model/Digest.ts"
 import type { FilesReason } from "./Files.ts"
 
@@ -43,8 +42,11 @@ export type Task =
   /** The target must lie in shared memory: what a thread writes elsewhere nobody sees. */
   | { readonly kind: "load"; readonly request: Expected & { readonly target?: Uint8Array } }
   | { readonly kind: "check"; readonly request: Expected }
-  | { readonly kind: "encode"; readonly request: { readonly data: Uint8Array; readonly compress: boolean } }
-  /** As for `load`. */
+  /** As for `load`, the room must lie in shared memory, and so must the target. */
+  | {
+      readonly kind: "encode"
+      readonly request: { readonly data: Uint8Array; readonly compress: boolean; readonly room?: Uint8Array }
+    }
   | { readonly kind: "decode"; readonly request: BlobRequest & { readonly target?: Uint8Array } }
   | { readonly kind: "judge"; readonly request: BlobRequest }
 
@@ -55,10 +57,7 @@ export type Result =
   | { readonly kind: "staged"; readonly value: Staged }
   | { readonly kind: "loaded"; readonly value: Loaded }
   | { readonly kind: "checked"; readonly value: Verdict }
-  | {
-      readonly kind: "encoded"
-      readonly value: { readonly blob: Uint8Array<ArrayBuffer>; readonly kind: BlobKind }
-    }
+  | { readonly kind: "encoded"; readonly value: EncodedBlob }
   | {
       readonly kind: "failed"
       readonly operation: string
@@ -133,9 +132,6 @@ const handingOver = (
 /** Chunks lie outside of the heap; what is on it is small and short-lived. */
 const resourceLimits = { maxYoungGenerationSizeMb: 4 }
 
-/** A thread that checks spends a fifth of its time waiting for the disk: one more keeps the processors busy. */
-const threadsMoreForChecks = 1
-
 export const isShared = (bytes: Uint8Array): boolean => bytes.buffer instanceof SharedArrayBuffer
 
 export class ChunkWorkers {
@@ -154,7 +150,7 @@ export class ChunkWorkers {
 
   /** Runs one task; the promise never rejects. */
   run(task: Task, key: Uint8Array | undefined): Promise<Result> {
-    const thread = this.#leastBusy(task.kind === "check" ? this.count + threadsMoreForChecks : this.count)
+    const thread = this.#leastBusy()
     const id = this.#nextId++
     return new Promise((resolve) => {
       if (thread.waiting.size === 0) thread.worker.ref()
@@ -171,10 +167,10 @@ export class ChunkWorkers {
     await Promise.all(threads.map(({ worker }) => worker.terminate()))
   }
 
-  #leastBusy(threadsMax: number): Thread {
+  #leastBusy(): Thread {
     const idle = this.#threads.find(({ waiting }) => waiting.size === 0)
     if (idle !== undefined) return idle
-    if (this.#threads.length < threadsMax) return this.#start()
+    if (this.#threads.length < this.count) return this.#start()
     return this.#threads.reduce((best, thread) => (thread.waiting.size < best.waiting.size ? thread : best))
   }
 

@@ -7,8 +7,8 @@ import * as Layer from "effect/Layer"
 import { availableParallelism } from "node:os"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import type { Digest } from "../model/Digest.ts"
-import { ChunkCodec, ChunkError, intoTarget } from "./ChunkCodec.ts"
-import type { Loaded } from "./chunkTasks.ts"
+import { ChunkCodec, ChunkError, type Encoded, intoTarget } from "./ChunkCodec.ts"
+import type { EncodedBlob, Loaded } from "./chunkTasks.ts"
 import { ChunkWorkers, isShared, type Result, type Task } from "./ChunkWorkers.ts"
 import { FilesError } from "./Files.ts"
 
@@ -82,10 +82,14 @@ export const layer = (options?: CodecOptions): Layer.Layer<ChunkCodec> =>
 const inMemory = (
   run: (task: Task, crypt: CryptConfig | undefined) => Effect.Effect<Result>
 ): Pick<ChunkCodec["Service"], "encode" | "decode" | "judge"> => ({
-  encode: ({ crypt, ...request }) =>
-    Effect.flatMap(run({ kind: "encode", request }, crypt), (result) =>
-      result.kind === "encoded" ? Effect.succeed(result.value) : Effect.orDie(unexpected(result, "a chunk"))
-    ),
+  encode: ({ crypt, room, ...request }) => {
+    const direct = room !== undefined && isShared(room) ? { room } : {}
+    return Effect.flatMap(run({ kind: "encode", request: { ...request, ...direct } }, crypt), (result) =>
+      result.kind === "encoded"
+        ? Effect.succeed(placed(result.value, room))
+        : Effect.orDie(unexpected(result, "a chunk"))
+    )
+  },
   decode: (blob, { crypt, target, ...request }) => {
     const direct = target !== undefined && isShared(target) ? { target } : {}
     return Effect.flatMap(
@@ -101,6 +105,12 @@ const inMemory = (
       result.kind === "checked" ? Effect.succeed(result.value) : Effect.orDie(unexpected(result, "a chunk"))
     )
 })
+
+/** Where the thread could not put it there itself, it is copied. */
+const placed = ({ blob, kind, lengthBytes }: EncodedBlob, room: Uint8Array | undefined): Encoded => {
+  if (blob !== undefined && room !== undefined) room.set(blob)
+  return { blob: room?.subarray(0, lengthBytes) ?? blob ?? new Uint8Array(0), kind }
+}
 
 const received = (
   value: Loaded,

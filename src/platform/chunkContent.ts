@@ -56,18 +56,22 @@ export const contentFault = (
   return found === expected.digest ? undefined : `its content has the digest ${found}`
 }
 
-/** The whole blob of a chunk, in memory of its own. */
-export const encodeChunk = ({
+/** The whole blob of a chunk, at the beginning of the room or in memory of its own. Only what is stored gets there. */
+export const encodeChunk = <Memory extends ArrayBufferLike = ArrayBuffer>({
   data,
   compress,
-  crypt
+  crypt,
+  room
 }: {
   readonly data: Uint8Array
   readonly compress: boolean
   readonly crypt: CryptConfig | undefined
-}): { readonly blob: Uint8Array<ArrayBuffer>; readonly kind: DataBlob.BlobKind } => {
+  /** As large as the blob at least (`DataBlob.encodedSizeMax`). */
+  readonly room?: Uint8Array<Memory>
+}): { readonly blob: Uint8Array<Memory | ArrayBuffer>; readonly kind: DataBlob.BlobKind } => {
   const { header, body, kind } = DataBlob.encodeParts(data, { compress, ...(crypt ? { crypt } : {}) })
-  const blob = new Uint8Array(header.length + body.length)
+  const blobBytes = header.length + body.length
+  const blob = room === undefined ? new Uint8Array(blobBytes) : room.subarray(0, blobBytes)
   blob.set(header)
   blob.set(body, header.length)
   releaseMemory(body, data)

@@ -1,13 +1,14 @@
 /**
- * The worker thread of `NodeChunkCodec`: takes jobs from its port and answers each with one message. It starts nothing
- * when imported outside a worker.
+ * The worker thread of `NodeChunkCodec`: takes jobs from its port and answers each with one message. Files are read
+ * ahead, while other jobs are worked on. It starts nothing when imported outside a worker.
  */
 import { parentPort } from "node:worker_threads"
 import * as CryptConfig from "../format/CryptConfig.ts"
-import { digestBytesOf, encodeChunk } from "./chunkContent.ts"
-import { checkChunk, decodeBlob, judgeBlob, loadChunk, stageChunk } from "./chunkTasks.ts"
+import { digestBytesOf, largestBlobBytes } from "./chunkContent.ts"
+import { checkChunk, decodeBlob, encodeBlob, judgeBlob, loadChunk, stageChunk } from "./chunkTasks.ts"
 import type { Answer, Job } from "./ChunkWorkers.ts"
 import { FilesError, fromErrno } from "./Files.ts"
+import { type Content, ReadAhead } from "./ReadAhead.ts"
 
 /** Deriving a key's identity takes a moment, and one backup sends thousands of chunks with the same key. */
 const keys = new Map<string, CryptConfig.CryptConfig>()
@@ -20,19 +21,24 @@ const keyOf = (raw: Uint8Array | undefined): CryptConfig.CryptConfig | undefined
   return known
 }
 
-const perform = (job: Job): Answer["result"] => {
+type ReadingJob = Extract<Job, { readonly kind: "load" | "check" }>
+
+const performOnFile = (job: ReadingJob, content: Content): Answer["result"] => {
+  const crypt = keyOf(job.key)
+  return job.kind === "load"
+    ? { kind: "loaded", value: loadChunk({ ...job.request, crypt }, content) }
+    : { kind: "checked", value: checkChunk({ ...job.request, crypt }, content) }
+}
+
+const perform = (job: Exclude<Job, ReadingJob>): Answer["result"] => {
   const crypt = keyOf(job.key)
   switch (job.kind) {
     case "digest":
       return { kind: "digested", value: digestBytesOf(job.request.data, crypt) }
     case "stage":
       return { kind: "staged", value: stageChunk({ ...job.request, crypt }) }
-    case "load":
-      return { kind: "loaded", value: loadChunk({ ...job.request, crypt }) }
-    case "check":
-      return { kind: "checked", value: checkChunk({ ...job.request, crypt }) }
     case "encode":
-      return { kind: "encoded", value: encodeChunk({ ...job.request, crypt }) }
+      return { kind: "encoded", value: encodeBlob({ ...job.request, crypt }) }
     case "decode":
       return { kind: "loaded", value: decodeBlob({ ...job.request, crypt }) }
     case "judge":
@@ -45,9 +51,9 @@ const pathOf = (job: Job): string => {
   return job.kind === "load" || job.kind === "check" ? job.request.path : "a chunk"
 }
 
-const answer = (job: Job): Answer => {
+const answerTo = (job: Job, run: () => Answer["result"]): Answer => {
   try {
-    return { id: job.id, result: perform(job) }
+    return { id: job.id, result: run() }
   } catch (error) {
     const operation = job.kind === "stage" ? "write" : "read"
     const failure = error instanceof FilesError ? error : fromErrno(operation, pathOf(job), error)
@@ -60,11 +66,23 @@ const answer = (job: Job): Answer => {
 
 /** Decoded and encoded bytes are handed over, not copied. */
 const transfers = ({ result }: Answer): Array<ArrayBuffer> => {
-  if (result.kind === "encoded") return [result.value.blob.buffer]
+  if (result.kind === "encoded") return result.value.blob === undefined ? [] : [result.value.blob.buffer]
   return result.kind === "loaded" && "data" in result.value ? [result.value.data.buffer] : []
 }
 
+const reply = (job: Job, run: () => Answer["result"]): void => {
+  const answer = answerTo(job, run)
+  parentPort?.postMessage(answer, transfers(answer))
+}
+
+const ahead = new ReadAhead()
+
 parentPort?.on("message", (job: Job) => {
-  const message = answer(job)
-  parentPort?.postMessage(message, transfers(message))
+  if (job.kind !== "load" && job.kind !== "check") return reply(job, () => perform(job))
+  const { path } = job.request
+  ahead.read({
+    path,
+    maxSizeBytes: largestBlobBytes,
+    use: (content) => reply(job, () => performOnFile(job, content))
+  })
 })

@@ -29,6 +29,12 @@ export interface ArchiveReader {
   ) => Effect.Effect<PieceStream<ReadError>, never, Scope.Scope>
 }
 
+/**
+ * Chunks that have come from a store that is far away are still decoded, or wait for the reader, while others are asked
+ * for: so many more are on their way, that the store has always something to do.
+ */
+const shareOnTheWay = 1 / 3
+
 /** Decoded chunks kept for random access. */
 const cachedChunks = 6
 
@@ -67,8 +73,9 @@ export const make = (
 
     const zeros = yield* Effect.cached(zeroChunk(chunks, index, crypt))
 
+    const parallelism = chunks.parallelism + Math.floor(chunks.parallelism * shareOnTheWay)
     const pieces = (offset = 0, lengthBytes = index.sizeBytes - offset) =>
-      Prefetch.pieces({ index, fetch, parallelism: chunks.parallelism, zeros }, offset, offset + lengthBytes)
+      Prefetch.pieces({ index, fetch, parallelism, zeros }, offset, offset + lengthBytes)
 
     return { sizeBytes: index.sizeBytes, read, pieces }
   })

@@ -15,7 +15,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { type ChunkIndex, largestChunkBytes } from "../format/ChunkIndex.ts"
 import type { Digest } from "../model/Digest.ts"
-import { ChunkRoom, wholePages } from "./ChunkRoom.ts"
+import { ChunkRoom, wholePages } from "../platform/ChunkRoom.ts"
 import type { PieceStream } from "./PieceStream.ts"
 
 /** Memory of what is under way, the piece in use included; one chunk that is larger than that has room all the same. */

@@ -59,6 +59,12 @@ export interface VerifierStatistics {
 
 const statsInFlight = 16
 
+/** For each thread: one chunk that it works on, and the next ones, which it reads ahead meanwhile. */
+const checksInFlight = 6
+
+/** What is on its way from a bucket lies in memory. */
+const downloadsInFlight = 2
+
 interface Place {
   readonly chunk: number
   readonly inode: bigint
@@ -212,7 +218,7 @@ export const make = (
           Effect.tap(verifyChunk(archive, chunk), () =>
             Effect.sync(() => onChunk(sizeOf(archive.index, chunk)))
           ),
-        { concurrency: chunks.parallelism * 2 }
+        { concurrency: chunks.parallelism * (mayBeUnreachable ? downloadsInFlight : checksInFlight) }
       )
       const isDoubt = ({ about }: Fault): boolean => about === "nothing"
       return {

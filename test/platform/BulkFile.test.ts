@@ -35,6 +35,29 @@ const within = (parent: string, use: (folder: string) => void): void => {
   }
 }
 
+const withinLater = async (parent: string, use: (folder: string) => Promise<void>): Promise<void> => {
+  const folder = fs.mkdtempSync(path.join(parent, "granary-bulk-"))
+  try {
+    await use(folder)
+  } finally {
+    fs.rmSync(folder, { recursive: true })
+  }
+}
+
+const readOpened = (file: string, opened: BulkFile.Opened | undefined): Promise<Uint8Array> => {
+  if (opened === undefined) throw new Error(`${file} is too large`)
+  const memory = BulkFile.alignedMemory(BulkFile.rounded(opened.sizeBytes))
+  return new Promise((resolve, reject) => {
+    BulkFile.readOpened(file, opened, memory, (read) => {
+      try {
+        resolve(read())
+      } catch (error) {
+        reject(error)
+      }
+    })
+  })
+}
+
 const codeOf = (run: () => void): unknown => {
   try {
     run()
@@ -55,9 +78,7 @@ for (const parent of folders) {
           const expected = Buffer.concat([header, body])
           assert.isTrue(fs.readFileSync(file).equals(expected), `content of ${size} bytes`)
           assert.strictEqual(fs.statSync(file).mode & 0o777, 0o644)
-          const read = BulkFile.read(file, expected.length)
-          assert.isTrue(read !== undefined && expected.equals(read), `${size} bytes read`)
-          assert.isUndefined(BulkFile.read(file, expected.length - 1))
+          assert.isUndefined(BulkFile.openWhole(file, expected.length - 1))
         }
       })
     })
@@ -79,12 +100,25 @@ for (const parent of folders) {
       })
     })
 
-    it("reads what others wrote, also while it is still in the cache", () => {
-      within(parent, (folder) => {
+    it("reads files of every size exactly, also what is still in the cache", async () => {
+      await withinLater(parent, async (folder) => {
+        for (const size of sizes) {
+          const file = path.join(folder, String(size))
+          fs.writeFileSync(file, content(size))
+          const opened = BulkFile.openWhole(file, size)
+          assert.strictEqual(opened?.sizeBytes, size)
+          assert.isTrue(Buffer.from(content(size)).equals(await readOpened(file, opened)), `${size} bytes`)
+        }
+      })
+    })
+
+    it("reads a file that was cut off since it was opened up to its end", async () => {
+      await withinLater(parent, async (folder) => {
         const file = path.join(folder, "file")
-        const bytes = content(900_001)
-        fs.writeFileSync(file, bytes)
-        assert.isTrue(Buffer.from(bytes).equals(BulkFile.read(file, 1 << 20) ?? Buffer.alloc(0)))
+        fs.writeFileSync(file, content(900_001))
+        const opened = BulkFile.openWhole(file, 1 << 20)
+        fs.truncateSync(file, 700_003)
+        assert.isTrue(Buffer.from(content(700_003)).equals(await readOpened(file, opened)))
       })
     })
 

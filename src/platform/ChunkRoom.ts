@@ -1,5 +1,6 @@
 /**
- * ChunkRoom: a fixed stretch of shared memory in which chunks lie while they are on their way out of a store.
+ * ChunkRoom: a fixed stretch of shared memory in which chunks lie while they are on their way out of a store, or into
+ * it.
  *
  * A chunk gets the first gap that it fits into. So many small chunks may lie where few large ones would, and memory
  * that is not needed is never touched: the system gives only the pages that are written.
@@ -48,9 +49,22 @@ export class ChunkRoom {
     return view
   }
 
+  /** Gives back what lies behind the first `sizeBytes` of a part; answers what is left of it. */
+  shrink(view: Uint8Array, sizeBytes: number): Uint8Array {
+    const place = this.#placeOf(view)
+    const left = view.subarray(0, sizeBytes)
+    const start = this.#parts[place]?.start ?? 0
+    this.#parts[place] = { start, end: start + wholePages(left.length), view: left }
+    return left
+  }
+
   giveBack(view: Uint8Array): void {
+    this.#parts.splice(this.#placeOf(view), 1)
+  }
+
+  #placeOf(view: Uint8Array): number {
     const place = this.#parts.findIndex((part) => part.view === view)
     if (place < 0) throw new Error("this part of the room was given back already")
-    this.#parts.splice(place, 1)
+    return place
   }
 }
