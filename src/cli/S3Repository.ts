@@ -8,10 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as path from "node:path"
-import * as CacheBound from "../config/CacheBound.ts"
 import * as ConfigFolder from "../config/ConfigFolder.ts"
-import * as BucketReading from "../datastore/BucketReading.ts"
 import * as Datastore from "../datastore/Datastore.ts"
+import { openInBucket } from "../datastore/openInBucket.ts"
 import { unchanging } from "../objectstore/decorators/unchanging.ts"
 import { deleteBatchSizeOf } from "../objectstore/s3/connectS3.ts"
 import * as StoreBucket from "../store/bucket/StoreBucket.ts"
@@ -82,9 +81,9 @@ export const layer = (place: RepositoryName.S3Place, options: OpenOptions) =>
       const hasCache = yield* isCache(folder)
       if (writes && !hasCache) return yield* noCache(place, folder)
       const bucket = yield* bucketOf(place, options)
-      if (!hasCache) return yield* BucketReading.open(bucket)
-      const maxCacheBytes = yield* CacheBound.read(folder)
-      const bound = maxCacheBytes === undefined ? {} : { maxCacheBytes }
-      return yield* Datastore.open({ path: folder, bucket, cache: plans ? "bypass" : cache, ...bound })
+      return yield* openInBucket(bucket, {
+        folder: hasCache ? folder : undefined,
+        cache: plans ? "bypass" : cache
+      })
     })
   )

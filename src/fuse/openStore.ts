@@ -20,7 +20,7 @@ export const titleOf = (store: MountedStore): string =>
 
 const openBucket = ({ budget, cache, cacheFolder, settings, store, title }: BucketStore) =>
   Effect.gen(function* () {
-    const { BucketReading, CacheBound, connecting, StoreBucket } = yield* Effect.promise(
+    const { connecting, openInBucket, StoreBucket } = yield* Effect.promise(
       () => import("./bucketModules.ts")
     )
     const { patient: objects } = yield* connecting.connectS3(settings, budget === undefined ? {} : { budget })
@@ -30,15 +30,8 @@ const openBucket = ({ budget, cache, cacheFolder, settings, store, title }: Buck
       title,
       deleteBatchSize: connecting.deleteBatchSizeOf(settings)
     })
-    if (cacheFolder === undefined) return yield* BucketReading.open(bucket)
-    const folder = path.resolve(cacheFolder)
-    const maxCacheBytes = yield* CacheBound.read(folder)
-    return yield* Datastore.open({
-      path: folder,
-      bucket,
-      ...(cache === undefined ? {} : { cache }),
-      ...(maxCacheBytes === undefined ? {} : { maxCacheBytes })
-    })
+    const folder = cacheFolder === undefined ? undefined : path.resolve(cacheFolder)
+    return yield* openInBucket(bucket, { folder, ...(cache === undefined ? {} : { cache }) })
   })
 
 type Opening = ReturnType<typeof openBucket> | ReturnType<typeof Datastore.open>

@@ -6,19 +6,10 @@
  * throw `PosixError` and nothing else. Names and paths are raw bytes. Nothing is loaded before the first call, so that
  * importing this module has no side effect.
  */
-import * as Data from "effect/Data"
-import { createRequire } from "node:module"
-import { getSystemErrorMap } from "node:util"
+import * as NativeCalls from "./NativeCalls.ts"
+import { PosixError } from "./NativeCalls.ts"
 
-export class PosixError extends Data.TaggedError("PosixError")<{
-  readonly syscall: string
-  /** Symbolic errno, such as ENOENT. */
-  readonly code: string
-}> {
-  override get message(): string {
-    return `${this.syscall} failed: ${this.code}`
-  }
-}
+export { PosixError }
 
 /** What statx tells of a file; times keep their nanoseconds. */
 export interface PosixStat {
@@ -49,14 +40,6 @@ const SEEK_DATA = 3
 const SEEK_HOLE = 4
 const largestXattrBytes = 65536
 
-type Call = (...parameters: ReadonlyArray<unknown>) => number
-
-interface Library {
-  readonly errno: () => number
-  readonly call: Readonly<Record<keyof typeof prototypes, Call>>
-}
-
-/** The calls as koffi declares them; `_` stands for "bytes that the callee reads or writes". */
 const prototypes = {
   openat: "int openat(int, _, int, uint)",
   mkdirat: "int mkdirat(int, _, uint)",
@@ -84,29 +67,7 @@ const prototypes = {
   fsetxattr: "int fsetxattr(int, _, _, uint64, int)"
 }
 
-let loaded: Library | undefined
-
-const library = (): Library => {
-  if (loaded !== undefined) return loaded
-  if (process.platform !== "linux") throw new PosixError({ syscall: "dlopen", code: "ENOSYS" })
-  const koffi = createRequire(import.meta.url)("koffi")
-  const c = koffi.load(null)
-  const call: Record<string, Call> = {}
-  for (const [name, prototype] of Object.entries(prototypes)) {
-    call[name] = c.func(prototype.replaceAll("_", "void *"))
-  }
-  loaded = { errno: () => koffi.errno(), call: call as Library["call"] }
-  return loaded
-}
-
-const run = (syscall: keyof typeof prototypes, ...parameters: ReadonlyArray<unknown>): number => {
-  const { call, errno } = library()
-  const result = call[syscall](...parameters)
-  if (result >= 0) return result
-  // Asked for at once: whatever the runtime does in between may set it.
-  const number = errno()
-  throw new PosixError({ syscall, code: getSystemErrorMap().get(-number)?.[0] ?? "EIO" })
-}
+const { run } = NativeCalls.make(prototypes)
 
 /** Bytes with the terminating NUL that system calls want. A NUL inside the name is refused. */
 export const cString = (text: Uint8Array | string): Uint8Array => {

@@ -5,60 +5,20 @@
  * Plain synchronous functions that throw `PosixError` and nothing else, as in `Posix`. Nothing is loaded before the
  * first call. None of them waits for a file system's answer, so a process may unmount what it serves.
  */
-import { createRequire } from "node:module"
-import { getSystemErrorMap } from "node:util"
-import { cString, PosixError } from "./Posix.ts"
+import * as NativeCalls from "./NativeCalls.ts"
+import { cString } from "./Posix.ts"
 
 const prototypes = {
-  mount: "int mount(void *, void *, void *, uint64, void *)",
-  umount2: "int umount2(void *, int)",
-  socketpair: "int socketpair(int, int, int, void *)",
-  recvmsg: "int64 recvmsg(int, void *, int)"
+  mount: "int mount(_, _, _, uint64, _)",
+  umount2: "int umount2(_, int)",
+  socketpair: "int socketpair(int, int, int, _)",
+  recvmsg: "int64 recvmsg(int, _, int)"
 }
 
-interface Library {
-  readonly errno: () => number
-  readonly allocate: (sizeBytes: number) => unknown
-  readonly address: (memory: unknown) => bigint
-  readonly view: (memory: unknown, sizeBytes: number) => ArrayBuffer
-  readonly free: (memory: unknown) => void
-  readonly call: Readonly<Record<keyof typeof prototypes, (...parameters: ReadonlyArray<unknown>) => number>>
-}
-
-let loaded: Library | undefined
-
-const library = (): Library => {
-  if (loaded !== undefined) return loaded
-  if (process.platform !== "linux") throw new PosixError({ syscall: "dlopen", code: "ENOSYS" })
-  const koffi = createRequire(import.meta.url)("koffi")
-  const c = koffi.load(null)
-  loaded = {
-    errno: () => koffi.errno(),
-    allocate: (sizeBytes) => koffi.alloc("uint8_t", sizeBytes),
-    address: (memory) => koffi.address(memory),
-    view: (memory, sizeBytes) => koffi.view(memory, sizeBytes),
-    free: (memory) => koffi.free(memory),
-    call: {
-      mount: c.func(prototypes.mount),
-      umount2: c.func(prototypes.umount2),
-      socketpair: c.func(prototypes.socketpair),
-      recvmsg: c.func(prototypes.recvmsg)
-    }
-  }
-  return loaded
-}
-
-const run = (syscall: keyof typeof prototypes, ...parameters: ReadonlyArray<unknown>): number => {
-  const { call, errno } = library()
-  const result = call[syscall](...parameters)
-  if (result >= 0) return result
-  // Asked for at once: whatever the runtime does in between may set it.
-  const number = errno()
-  throw new PosixError({ syscall, code: getSystemErrorMap().get(-number)?.[0] ?? "EIO" })
-}
+const { memory: nativeMemory, run } = NativeCalls.make(prototypes)
 
 /** Throws where these calls cannot be made. */
-export const check = (): void => void library()
+export const check = (): void => void nativeMemory()
 
 export const MS_RDONLY = 1
 export const MS_NOSUID = 2
@@ -100,7 +60,7 @@ const layout = { message: 0, vector: 56, data: 72, control: 80, controlBytes: 24
 
 /** Takes a descriptor that was sent over a socket already; undefined when none was. */
 export const receiveDescriptor = (socket: number): number | undefined => {
-  const { address, allocate, free, view } = library()
+  const { address, allocate, free, view } = nativeMemory()
   const memory = allocate(layout.sizeBytes)
   try {
     const start = address(memory)

@@ -8,33 +8,17 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { FileLocks, type RangeTable } from "./FileLocks.ts"
 import { Files, FilesError, isNotFound } from "./Files.ts"
+import { refusingWrites } from "./refusingWrites.ts"
 
-const refuse =
-  (operation: string) =>
-  (path: string): Effect.Effect<never, FilesError> =>
-    Effect.fail(
-      new FilesError({
-        operation,
-        path,
-        reason: "ReadOnlyFileSystem",
-        detail: { message: "this is a plan, which changes nothing", hint: "run it without --plan" }
-      })
-    )
+const refuse = (operation: string, path: string): FilesError =>
+  new FilesError({
+    operation,
+    path,
+    reason: "ReadOnlyFileSystem",
+    detail: { message: "this is a plan, which changes nothing", hint: "run it without --plan" }
+  })
 
-const reading = (files: Files["Service"]): Files["Service"] => ({
-  ...files,
-  makeDirectory: refuse("create directory"),
-  makeDirectories: refuse("create directories in"),
-  createFile: refuse("create"),
-  replaceFile: refuse("write"),
-  rename: refuse("rename"),
-  unlink: refuse("remove"),
-  removeDirectory: refuse("remove directory"),
-  touch: refuse("touch"),
-  // There is nothing to flush.
-  syncDirectory: () => Effect.void,
-  syncFileSystem: () => Effect.void
-})
+const reading = (files: Files["Service"]): Files["Service"] => ({ ...files, ...refusingWrites(refuse) })
 
 const freeTable: RangeTable = { tryLock: () => Effect.succeed(true), unlock: () => Effect.void }
 

@@ -6,10 +6,9 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as path from "node:path"
-import * as CacheBound from "../config/CacheBound.ts"
 import type { ConfigError } from "../config/ConfigError.ts"
-import * as BucketReading from "../datastore/BucketReading.ts"
-import * as Datastore from "../datastore/Datastore.ts"
+import type * as Datastore from "../datastore/Datastore.ts"
+import { openInBucket } from "../datastore/openInBucket.ts"
 import type { InvalidName } from "../model/InvalidName.ts"
 import type { BudgetLimits } from "../objectstore/decorators/Budget.ts"
 import { connectS3, deleteBatchSizeOf } from "../objectstore/s3/connectS3.ts"
@@ -127,14 +126,10 @@ export const open = (
   Effect.gen(function* () {
     const bucket = yield* openBucket(place)
     const { cache, cacheFolder } = place
-    if (cacheFolder === undefined) return yield* BucketReading.open(bucket)
-    const folder = path.resolve(cacheFolder)
-    const maxCacheBytes = yield* CacheBound.read(folder)
-    return yield* Datastore.open({
-      path: folder,
-      bucket,
+    const folder = cacheFolder === undefined ? undefined : path.resolve(cacheFolder)
+    return yield* openInBucket(bucket, {
+      folder,
       ...(cache === undefined ? {} : { cache }),
-      ...(maxCacheBytes === undefined ? {} : { maxCacheBytes }),
       ...(syncLevel === undefined ? {} : { syncLevel })
     })
   })

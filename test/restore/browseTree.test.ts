@@ -1,35 +1,10 @@
 import { createHash } from "node:crypto"
-import { readFileSync } from "node:fs"
-import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as ArchiveTree from "../../src/restore/ArchiveTree.ts"
-import {
-  copyFixtureStore,
-  fixtures,
-  fixturesExist,
-  openSnapshot,
-  removeStore,
-  withStore
-} from "./browseStore.ts"
-
-interface ReferenceLine {
-  readonly kind: string
-  readonly path_hex: string
-  readonly mode: string
-  readonly uid: number
-  readonly mtime: readonly [number, number]
-  readonly content_sha256?: string
-  readonly content_size?: number
-}
-
-const referenceLines = (name: string): ReadonlyArray<ReferenceLine> =>
-  readFileSync(join(fixtures, "pxar", `${name}.entries.jsonl`), "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line))
-    .filter(({ kind }) => !/^(GoodbyeTable|Version|Prelude)/.test(kind))
+import { copyFixtureStore, fixturesExist, openSnapshot, removeStore, withStore } from "./browseStore.ts"
+import { type ReferenceLine, referenceLines } from "./referenceLines.ts"
 
 const pathOf = (line: ReferenceLine): string => Buffer.from(line.path_hex, "hex").subarray(1).toString("hex")
 

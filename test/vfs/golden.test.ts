@@ -1,5 +1,5 @@
 /** Trees and archives as the tree shows them, compared with what they were made from, attribute by attribute. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
@@ -11,14 +11,8 @@ import * as Snapshot from "../../src/model/Snapshot.ts"
 import * as VfsLayer from "../../src/vfs/VfsLayer.ts"
 import * as backups from "../backup/stores.ts"
 import * as everyKind from "../e2e/everyKind.ts"
-import {
-  copyFixtureStore,
-  fixedKey,
-  fixtures,
-  fixturesExist,
-  removeStore,
-  withStore
-} from "../restore/browseStore.ts"
+import { copyFixtureStore, fixedKey, fixturesExist, removeStore, withStore } from "../restore/browseStore.ts"
+import { referenceLines } from "../restore/referenceLines.ts"
 import {
   backUp,
   describeFolder,
@@ -118,26 +112,6 @@ describe("a file of every kind", () => {
     })
   )
 })
-
-interface ReferenceLine {
-  readonly kind: string
-  readonly path_hex: string
-  readonly mode: string
-  readonly uid: number
-  readonly gid: number
-  readonly mtime: readonly [number, number]
-  readonly fcaps: string | null
-  readonly xattrs: ReadonlyArray<readonly [name: string, value: string]>
-  readonly content_sha256?: string
-  readonly content_size?: number
-}
-
-const referenceLines = (name: string): ReadonlyArray<ReferenceLine> =>
-  readFileSync(join(fixtures, "pxar", `${name}.entries.jsonl`), "utf8")
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line))
-    .filter(({ kind }) => !/^(GoodbyeTable|Version|Prelude)/.test(kind))
 
 const archives = [
   { snapshot: "host/v1-plain/2024-01-01T00:00:00Z", lines: "tree.v1", withKey: false },

@@ -26,6 +26,7 @@ import {
   isNotFound,
   type PathStat
 } from "../../platform/Files.ts"
+import { refusingWrites } from "../../platform/refusingWrites.ts"
 import { asFilesError, notFound, readOnly } from "./bucketFailures.ts"
 import { openObject } from "./BucketReadHandle.ts"
 import * as ContentTree from "./ContentTree.ts"
@@ -192,23 +193,6 @@ const temporaryName = (target: string): Effect.Effect<string> =>
     return `${stem}.tmp_${letters}`
   })
 
-const makeWriting = () => {
-  const refuse = (operation: string) => (target: string) => Effect.fail(readOnly(operation, target))
-  return {
-    makeDirectory: refuse("create directory"),
-    makeDirectories: refuse("create directories in"),
-    createFile: refuse("create"),
-    replaceFile: refuse("write"),
-    rename: refuse("rename"),
-    unlink: refuse("remove"),
-    removeDirectory: refuse("remove directory"),
-    touch: refuse("touch"),
-    // There is nothing to flush.
-    syncDirectory: () => Effect.void,
-    syncFileSystem: () => Effect.void
-  }
-}
-
 export const make = (
   bucket: StoreBucket,
   { base, freshSeconds = defaultFreshSeconds }: BucketFilesOptions
@@ -225,7 +209,7 @@ export const make = (
   const tree = ContentTree.make(bucket, freshSeconds)
   const view: View = { bucket, base: path.resolve(base), tree, hasObjects }
   return Files.of({
-    ...makeWriting(),
+    ...refusingWrites(readOnly),
     stat: (target) => stat(view, target),
     readFile: (target, maxSizeBytes) => readFile(view, target, maxSizeBytes),
     readDirectory: (target) =>
