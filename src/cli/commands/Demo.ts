@@ -106,6 +106,7 @@ const nextSteps = (store: string, snapshot: Snapshot.Snapshot) =>
     `  npm run granary -- snapshots -r ${store}`,
     `  npm run granary -- ls -r ${store} ${BackupGroup.format(group)} ${archive.client}`,
     `  npm run granary -- find -r ${store} ${BackupGroup.format(group)} package.json`,
+    `  npm run granary -- serve-files -r ${store}`,
     `  npm run granary -- backup -r ${store} etc.pxar:/etc`,
     `  npm run granary -- forget -r ${store} ${Snapshot.format(snapshot)}`,
     "  npm run granary -- --help"
