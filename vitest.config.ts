@@ -8,6 +8,7 @@ export default defineConfig({
     testTimeout: 180_000,
     hookTimeout: 180_000,
     globalSetup: "test/e2e/program.ts",
+    setupFiles: "test/seed.ts",
     maxWorkers: 2
   }
 })

@@ -22,7 +22,7 @@ import * as DigestGuards from "./DigestGuards.ts"
 import * as Doubts from "./Doubts.ts"
 import type { StorageError } from "./StorageError.ts"
 import { storeError, type StoreError } from "./StoreError.ts"
-import { chunkPath, type StoreLayout } from "./StoreLayout.ts"
+import { chunkPath, inChunkFolder, type StoreLayout } from "./StoreLayout.ts"
 
 /** When written data is flushed: never, once when a backup finishes, or file by file (PBS's `sync-level`). */
 export type SyncLevel = "none" | "filesystem" | "file"
@@ -229,7 +229,7 @@ export const make = (
       stage: Effect.Effect<Staged, FilesError>,
       crypt?: CryptConfig
     ) =>
-      stage.pipe(
+      inChunkFolder(files, layout, digest, stage).pipe(
         Effect.flatMap((staged) =>
           guards
             .guard(digest)(place(digest, temporary, staged, crypt))

@@ -70,6 +70,29 @@ export const snapshotPath = (
   snapshot: Snapshot.Snapshot
 ): string => path.join(layout.base, Snapshot.toPath(namespace, snapshot))
 
+/**
+ * Writes something into the folder of a chunk; that folder is made when it is not there. A datastore has all of them from
+ * its beginning, but programs that copy stores may leave out what is empty. `.chunks` itself is never made: where a disk
+ * is not mounted, nothing may be written in its place.
+ */
+export const inChunkFolder = <A>(
+  files: Files["Service"],
+  layout: StoreLayout,
+  digest: Digest.Digest,
+  write: Effect.Effect<A, FilesError>
+): Effect.Effect<A, FilesError> =>
+  Effect.catchIf(write, isNotFound, (missing) =>
+    files.makeDirectory(path.dirname(chunkPath(layout, digest)), 0o750).pipe(
+      Effect.andThen(files.syncDirectory(layout.chunks)),
+      Effect.catchIf(
+        ({ reason }) => reason === "AlreadyExists",
+        () => Effect.void
+      ),
+      Effect.catchIf(isNotFound, () => Effect.fail(missing)),
+      Effect.andThen(write)
+    )
+  )
+
 const prefixCount = 0x1_0000
 const prefixesPerBatch = 2048
 

@@ -172,6 +172,8 @@ export class MemoryDisk {
     const replaced = target.inode === undefined ? undefined : this.#table.at(target.inode)
     if (moved === replaced) return
     if (target.trail.includes(moved.number)) fail("EINVAL")
+    // as Linux has it: an ancestor of what moves is not empty, whatever kinds the two are of
+    if (replaced !== undefined && source.trail.includes(replaced.number)) fail("ENOTEMPTY")
     if (replaced !== undefined) checkReplaceable(moved, replaced)
     const emptied = replaced?.kind === "directory" ? [replaced.number] : []
     this.#change({

@@ -20,6 +20,7 @@ import * as SnapshotReader from "../../src/restore/SnapshotReader.ts"
 import * as Verify from "../../src/verify/Verify.ts"
 import * as VerifyPlan from "../../src/verify/VerifyPlan.ts"
 import { scratchFolder, wideFolder } from "../platform/scratch.ts"
+import { emptyStore } from "../store/emptyStore.ts"
 import { platform } from "../store/stores.ts"
 import { setTimes } from "./directory/trees.ts"
 
@@ -27,10 +28,7 @@ export const group = BackupGroup.make("host", "test")
 export const owner = AuthId.parse("root@pam")
 
 /** An empty datastore. */
-export const newStore = Effect.gen(function* () {
-  const { base } = yield* Datastore.create(join(yield* wideFolder, "store"))
-  return base
-}).pipe(Effect.provide(platform))
+export const newStore = Effect.map(wideFolder, (folder) => emptyStore(join(folder, "store")))
 
 /** Runs with the datastore in `base` open. */
 export const inStore =

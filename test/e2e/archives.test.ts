@@ -54,7 +54,7 @@ const makeImage = (file: string): void => {
 }
 
 beforeAll(async () => {
-  store = await makeStore(fast.path)
+  store = makeStore(fast.path)
   makeImage(inFolder("disk.img"))
   writeFileSync(inFolder("app.conf"), "setting = 1\n")
   mkdirSync(inFolder("tree"))

@@ -7,6 +7,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { emptyStore } from "../store/emptyStore.ts"
 import { program } from "./programPath.ts"
 
 const repositoryRoot = path.resolve(import.meta.dirname, "../..")
@@ -152,11 +153,7 @@ export const workFolder = (): Folder => {
 /** In memory where there is such a place: a datastore has 65,536 folders, and tests make many of them. */
 export const fastFolder = (): Folder => makeFolder(existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir())
 
-export const makeStore = async (parent: string, name = "store"): Promise<string> => {
-  const store = path.join(parent, name)
-  await succeed(["init", store])
-  return store
-}
+export const makeStore = (parent: string, name = "store"): string => emptyStore(path.join(parent, name))
 
 /** Everything in a datastore that a finished backup does not leave behind. */
 export const temporaryFiles = (store: string): ReadonlyArray<string> =>

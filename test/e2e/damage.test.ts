@@ -69,7 +69,7 @@ beforeAll(async () => {
   mkdirSync(source)
   writeFileSync(path.join(source, "noise"), randomBytes(6 * 1024 * 1024))
   writeFileSync(path.join(source, "text"), "readable")
-  store = await makeStore(folder.path)
+  store = makeStore(folder.path)
 })
 afterAll(folder.remove)
 

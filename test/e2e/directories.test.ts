@@ -25,7 +25,7 @@ const inFolder = (...parts: ReadonlyArray<string>): string => path.join(folder.p
 let store = ""
 
 beforeAll(async () => {
-  store = await makeStore(fast.path)
+  store = makeStore(fast.path)
 })
 afterAll(() => {
   folder.remove()

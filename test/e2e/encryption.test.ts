@@ -36,7 +36,7 @@ const readBack = (id: string, ...rest: ReadonlyArray<string>) => [
 beforeAll(async () => {
   mkdirSync(inFolder("docs"))
   writeFileSync(inFolder("docs/secret"), secret)
-  store = await makeStore(folder.path)
+  store = makeStore(folder.path)
   await succeed(["key", "create", inFolder("bare.key"), "--kdf", "none"])
   await succeed(["key", "create", inFolder("other.key"), "--kdf", "none"])
   await succeed(["key", "create", inFolder("scrypt.key"), "--kdf", "scrypt"], passphrase)

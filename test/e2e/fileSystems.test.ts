@@ -69,7 +69,7 @@ describe.skipIf(!canMount)("a full disk", () => {
 
   beforeAll(async () => {
     disk = mount("disk", 64)
-    store = await makeStore(disk)
+    store = makeStore(disk)
     await succeed(backup(makeNoise("small", 8)))
     writeFileSync(path.join(disk, "filler"), randomBytes(30 * MIB))
   })
@@ -107,7 +107,7 @@ describe.skipIf(!canMount)("a read-only datastore", () => {
 
   beforeAll(async () => {
     const disk = mount("read-only", 64)
-    store = await makeStore(disk)
+    store = makeStore(disk)
     data = inFolder("data")
     mkdirSync(data)
     writeFileSync(path.join(data, "file"), "content")

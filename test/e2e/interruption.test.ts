@@ -28,7 +28,7 @@ let store = ""
 beforeAll(async () => {
   mkdirSync(source)
   writeFileSync(path.join(source, "file"), "content")
-  store = await makeStore(fast.path)
+  store = makeStore(fast.path)
 })
 afterAll(() => {
   fast.remove()

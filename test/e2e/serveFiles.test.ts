@@ -59,7 +59,7 @@ const makeSource = (): void => {
 
 beforeAll(async () => {
   makeSource()
-  store = await makeStore(fast.path)
+  store = makeStore(fast.path)
   const id = ["-r", store, "--backup-id"]
   await succeed(["backup", ...id, "plain", `root.pxar:${source}`, `disk.img:${image}`])
   await succeed(["backup", ...id, "split", "--change-detection", "data", `root.pxar:${source}`])
@@ -173,7 +173,7 @@ describe("granary serve-files", () => {
   })
 
   it("tells of what is damaged, and serves the rest", async () => {
-    const other = await makeStore(fast.path, "damaged")
+    const other = makeStore(fast.path, "damaged")
     await succeed(["backup", "-r", other, "--backup-id", "x", `a.img:${image}`, `root.pxar:${source}`])
     const beginning = readFileSync(image).subarray(0, 4 * mebibyte)
     const digest = createHash("sha256").update(beginning).digest("hex")

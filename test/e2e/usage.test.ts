@@ -11,7 +11,7 @@ let store = ""
 beforeAll(async () => {
   mkdirSync(source)
   writeFileSync(path.join(source, "file"), "content")
-  store = await makeStore(folder.path)
+  store = makeStore(folder.path)
   await succeed(["backup", "-r", store, "--backup-id", "a", `a.pxar:${source}`])
 })
 afterAll(folder.remove)

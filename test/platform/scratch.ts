@@ -21,8 +21,12 @@ const folderIn = (parent: string): Effect.Effect<string, never, Scope.Scope> =>
     Effect.sync(() => mkdtempSync(join(parent, "granary-test-"))),
     (folder) =>
       Effect.sync(() => {
-        makeWritable(folder)
-        rmSync(folder, { recursive: true, force: true })
+        try {
+          rmSync(folder, { recursive: true, force: true })
+        } catch {
+          makeWritable(folder)
+          rmSync(folder, { recursive: true, force: true })
+        }
       })
   )
 

@@ -138,4 +138,18 @@ describe("MemoryFiles beside NodeFiles", () => {
       { numRuns: 300 }
     )
   })
+
+  it("refuse in the same words that something takes the place of a folder above it", async () => {
+    const above: ReadonlyArray<NamedCommand> = [
+      named("make", (files, folder) => files.makeDirectories(folder, ["a", "a/b", "a/b/c"], 0o700)),
+      named("create", (files, folder) => files.createFile(`${folder}/a/b/x`, bytesOf("x"))),
+      named("file to its folder", (files, folder) => files.rename(`${folder}/a/b/x`, `${folder}/a/b`)),
+      named("file to one further up", (files, folder) => files.rename(`${folder}/a/b/x`, `${folder}/a`)),
+      named("folder to its folder", (files, folder) => files.rename(`${folder}/a/b/c`, `${folder}/a/b`)),
+      named("folder below itself", (files, folder) => files.rename(`${folder}/a`, `${folder}/a/b/c`))
+    ]
+    const expected = await Effect.runPromise(onNode(above))
+    assert.deepStrictEqual(Effect.runSync(onMemory(above, {})), expected)
+    assert.include(JSON.stringify(expected), "ENOTEMPTY")
+  })
 })

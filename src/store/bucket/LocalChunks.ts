@@ -18,7 +18,7 @@ import type { Digest } from "../../model/Digest.ts"
 import { Files, type FilesError, type FileStat, isNotFound, type WriteOptions } from "../../platform/Files.ts"
 import type { Inserted } from "../ChunkStore.ts"
 import { storeError, type StoreError } from "../StoreError.ts"
-import { chunkPath, type StoreLayout } from "../StoreLayout.ts"
+import { chunkPath, inChunkFolder, type StoreLayout } from "../StoreLayout.ts"
 
 export interface LocalChunks {
   readonly pathOf: (digest: Digest) => string
@@ -68,7 +68,10 @@ export const make = (layout: StoreLayout, writing: WriteOptions): Effect.Effect<
     }
 
     const write = (digest: Digest, parts: ReadonlyArray<Uint8Array>) =>
-      Effect.andThen(files.replaceFile(pathOf(digest), parts, writing), dropWish(digest))
+      Effect.andThen(
+        inChunkFolder(files, layout, digest, files.replaceFile(pathOf(digest), parts, writing)),
+        dropWish(digest)
+      )
 
     const mark = (digest: Digest) => write(digest, [])
 
@@ -92,7 +95,7 @@ export const make = (layout: StoreLayout, writing: WriteOptions): Effect.Effect<
         ),
       writeBeside: (digest, blob) =>
         files.temporaryName(pathOf(digest)).pipe(
-          Effect.tap((temporary) => files.createFile(temporary, blob)),
+          Effect.tap((temporary) => inChunkFolder(files, layout, digest, files.createFile(temporary, blob))),
           Effect.catch(() => Effect.succeed(undefined))
         ),
       settle: (digest, temporary) =>

@@ -16,6 +16,7 @@ import {
   type HostOptions,
   keyText,
   losing,
+  newDisk,
   objectOf,
   openHost,
   pathOf,
@@ -53,6 +54,19 @@ describe("BucketChunks.insert", () => {
       assert.deepStrictEqual(host.recorded, [bucket.find(keyText(sample))?.etag])
     })
   )
+
+  for (const cache of ["use", "bypass"] as const) {
+    it.live(`makes the chunk's folder where the cache folder lacks it (cache: ${cache})`, () =>
+      Effect.gen(function* () {
+        const bucket = new MemoryBucket()
+        const host = yield* openHost(bucket, { disk: newDisk([]), cache })
+        yield* host.chunks.insert(sample)
+        assertBytes(objectOf(bucket, sample), blobOf(sample))
+        assert.deepStrictEqual(host.names(sample), [sample.digest])
+        assertBytes(host.content(sample), cache === "use" ? blobOf(sample) : empty)
+      })
+    )
+  }
 
   it.live(
     "lets go of what may wait for the server; at most twelve requests and sixteen chunks at a time",
