@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import type { MemoryDisk } from "../../src/testing.ts"
-import { archive, backUp, insertLoose, snapshotAt } from "./harness/actors.ts"
+import { fileArchive, backUp, insertLoose, snapshotAt } from "./harness/actors.ts"
 import { complaint, type Expectations, leftovers } from "./harness/Invariants.ts"
 import { settling } from "./harness/settling.ts"
 import { basePath, viewStore } from "./harness/StoreView.ts"
@@ -59,8 +59,11 @@ describe("invariants", () => {
   it("notice damage of manifests and indexes", () => {
     const damage = (name: string) => (disk: MemoryDisk) => disk.put(`${folder}/${name}`, Buffer.alloc(5000))
     assert.match(complaintAfter(damage("index.json.blob")) ?? "", /^I1: .* its manifest is damaged$/)
-    assert.match(complaintAfter(damage(archive.file)) ?? "", /^I1: .* is damaged$/)
-    assert.match(complaintAfter((disk) => disk.unlink(`${folder}/${archive.file}`, 0)) ?? "", /is missing$/)
+    assert.match(complaintAfter(damage(fileArchive.file)) ?? "", /^I1: .* is damaged$/)
+    assert.match(
+      complaintAfter((disk) => disk.unlink(`${folder}/${fileArchive.file}`, 0)) ?? "",
+      /is missing$/
+    )
   })
 
   it("notice a lost snapshot, unless it was given up", () => {
@@ -111,7 +114,7 @@ describe("settling", () => {
 
   it("says when garbage cannot be collected any more", () => {
     const disk = store.fork()
-    disk.put(`${folder}/${archive.file}`, Buffer.alloc(5000))
+    disk.put(`${folder}/${fileArchive.file}`, Buffer.alloc(5000))
     assert.match(verdictOn(disk) ?? "", /^I5: garbage cannot be collected any more/)
   })
 })

@@ -6,7 +6,9 @@
  * is known from the previous snapshot is neither stored nor touched, as in `ArchiveWriter`. That somebody else is at
  * work (`Busy`), or has removed the very thing meanwhile, is an end as good as any; other failures are failures.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as BackupSession from "../../../src/backup/BackupSession.ts"
 import { KnownChunkMissing } from "../../../src/backup/KnownChunks.ts"
 import { Datastore } from "../../../src/datastore/Datastore.ts"
@@ -26,6 +28,9 @@ import * as SnapshotReader from "../../../src/restore/SnapshotReader.ts"
 import { storeError, type StoreError, type StoreReason } from "../../../src/store/StoreError.ts"
 import * as Verify from "../../../src/verify/Verify.ts"
 import * as VerifyPlan from "../../../src/verify/VerifyPlan.ts"
+import { Vfs } from "../../../src/vfs/Vfs.ts"
+import * as VfsLayer from "../../../src/vfs/VfsLayer.ts"
+import * as VfsPaths from "../../../src/vfs/VfsPaths.ts"
 import type { Mutation } from "./Mutation.ts"
 import { digestOfText, type StoreEffect, type World } from "./World.ts"
 
@@ -33,7 +38,9 @@ import { digestOfText, type StoreEffect, type World } from "./World.ts"
 export type Witness = Pick<World, "absentAmong" | "acknowledged" | "fault" | "givenUp" | "mutation">
 
 export const group = BackupGroup.make("host", "a")
-export const archive = ArchiveName.fromFile("a.pxar.didx")
+export const fileArchive = ArchiveName.fromFile("a.pxar.didx")
+/** Stored like a file archive, and shown by a mount as one plain file. */
+export const plainArchive = ArchiveName.fromFile("catalog.pcat1.didx")
 export const owner = AuthId.parse("root@pam")
 
 export interface BackupInput {
@@ -42,6 +49,8 @@ export interface BackupInput {
   readonly contents: ReadonlyArray<string>
   readonly group?: BackupGroup.BackupGroup
   readonly namespace?: Namespace.Namespace
+  /** How the archive is called; a file archive that nobody looks into, unless told. */
+  readonly archive?: ArchiveName.ArchiveName
   readonly reusePrevious?: boolean
   /** Runs after the chunks are stored and before the index is written. */
   readonly between?: StoreEffect<unknown, never>
@@ -57,7 +66,10 @@ const storeChunk = (session: BackupSession.BackupSession, content: string) => {
     : Effect.void
 }
 
-const writeIndex = (session: BackupSession.BackupSession, { contents, time }: BackupInput) =>
+const writeIndex = (
+  session: BackupSession.BackupSession,
+  { archive = fileArchive, contents, time }: BackupInput
+) =>
   Effect.gen(function* () {
     let end = 0
     const entries = contents.map((content) => ({
@@ -174,8 +186,15 @@ export const withoutRules = (rules: Partial<GcRules>): Mutation => ({
 export const verify = (options: Partial<VerifyPlan.VerifyOptions> = {}) =>
   Effect.flatMap(VerifyPlan.make({ namespace: Namespace.root, ...options }), (plan) => Verify.run(plan))
 
+const readOtherwise = (snapshot: Snapshot.Snapshot) =>
+  storeError("Damaged", Snapshot.format(snapshot), "what was read is not what was backed up")
+
 /** Reads a whole archive of a snapshot; what came must be what was backed up. */
-export const restore = (snapshot: Snapshot.Snapshot, expected: string, namespace = Namespace.root) =>
+export const restore = (
+  snapshot: Snapshot.Snapshot,
+  expected: string,
+  { archive = fileArchive, namespace = Namespace.root } = {}
+) =>
   Effect.scoped(
     Effect.gen(function* () {
       const reader = yield* SnapshotReader.open({ namespace, snapshot })
@@ -183,13 +202,30 @@ export const restore = (snapshot: Snapshot.Snapshot, expected: string, namespace
       const content = yield* ArchiveReader.make(reader.datastore.chunks, index, undefined)
       const bytes = yield* content.read(0, content.sizeBytes)
       if (Buffer.from(bytes).toString() === expected) return
-      return yield* storeError(
-        "Damaged",
-        Snapshot.format(snapshot),
-        "what was read is not what was backed up"
-      )
+      return yield* readOtherwise(snapshot)
     })
   )
+
+/** Nothing of the name any more, or another thing of that name. */
+const isGone = (error: { readonly _tag: string; readonly reason?: string }): boolean =>
+  error._tag === "VfsError" && (error.reason === "NotFound" || error.reason === "Gone")
+
+/**
+ * Reads the plain archive of a snapshot through a tree as a mount serves it, byte by byte: a program that reads a file
+ * knows of no snapshot. That it has been removed is an end as good as any; bytes that are missing or wrong are not.
+ */
+export const readMounted = (snapshot: Snapshot.Snapshot, expected: string) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const tree = yield* Layer.build(VfsLayer.layer())
+      const vfs = Context.get(tree, Vfs)
+      const { id, type } = snapshot.group
+      const path = `${type}/${id}/${snapshot.directory}/${plainArchive.client}`
+      const { inode } = yield* Effect.provide(VfsPaths.stat(path), tree)
+      const bytes = yield* Effect.forEach([...expected], (_, offset) => vfs.read(inode, offset, 1))
+      if (Buffer.concat(bytes).toString() !== expected) yield* readOtherwise(snapshot)
+    })
+  ).pipe(Effect.catchIf(isGone, () => Effect.void))
 
 export const move = (from: Namespace.Namespace, to: Namespace.Namespace, of = group) =>
   Effect.flatMap(Datastore, (store) => store.moveGroup(from, of, to))

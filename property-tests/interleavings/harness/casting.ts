@@ -13,6 +13,7 @@ import { stage, together } from "./stage.ts"
 import { prepare, startMillis, timeBefore, type StoreEffect, type World } from "./World.ts"
 
 const other = BackupGroup.make("host", "b")
+const archive = actors.plainArchive
 const groups = [actors.group, other]
 const aa = Namespace.parse("aa")
 const news = ["base", "old", "loose", "new", "newer"]
@@ -21,9 +22,9 @@ const store = prepare({
   contents: ["other", ...news],
   namespaces: ["aa"],
   setUp: Effect.gen(function* () {
-    yield* actors.backUp(undefined, { time: timeBefore(0), contents: ["base", "old"] })
-    yield* actors.backUp(undefined, { time: timeBefore(1), contents: ["base", "other"] })
-    yield* actors.backUp(undefined, { time: timeBefore(0), contents: ["old"], group: other })
+    yield* actors.backUp(undefined, { time: timeBefore(0), contents: ["base", "old"], archive })
+    yield* actors.backUp(undefined, { time: timeBefore(1), contents: ["base", "other"], archive })
+    yield* actors.backUp(undefined, { time: timeBefore(0), contents: ["old"], group: other, archive })
     yield* actors.insertLoose("loose")
   })
 })
@@ -46,7 +47,7 @@ const backup = (draw: Draw, number: number): Part => {
   const reusePrevious = draw(3) > 0
   const of = groups[draw(2)] ?? other
   const contents = news.filter(() => draw(2) === 0)
-  const input = { contents: contents.length === 0 ? ["new"] : contents, group: of, reusePrevious }
+  const input = { contents: contents.length === 0 ? ["new"] : contents, group: of, archive, reusePrevious }
   const kind = reusePrevious ? "incremental" : "backup"
   return {
     name: `${kind} of ${of.id}: ${input.contents.join(" ")}`,
@@ -79,7 +80,14 @@ const kinds: readonly [
     const { snapshot, content } = drawFrom(draw, [older, newer, ofOther])
     return {
       name: `restore ${snapshot.group.id} ${snapshot.directory}`,
-      work: () => actors.restore(snapshot, content)
+      work: () => actors.restore(snapshot, content, { archive })
+    }
+  },
+  (draw) => {
+    const { snapshot, content } = drawFrom(draw, [older, newer, ofOther])
+    return {
+      name: `read mounted ${snapshot.group.id} ${snapshot.directory}`,
+      work: () => actors.readMounted(snapshot, content)
     }
   },
   (draw) => {

@@ -7,7 +7,17 @@ import * as Effect from "effect/Effect"
 import type { Datastore } from "../../../src/datastore/Datastore.ts"
 import * as Digest from "../../../src/model/Digest.ts"
 import * as StoreLocks from "../../../src/store/StoreLocks.ts"
-import { backUp, collect, forget, restore, snapshotAt, unlessMissing, yielding } from "../harness/actors.ts"
+import {
+  backUp,
+  collect,
+  forget,
+  plainArchive,
+  readMounted,
+  restore,
+  snapshotAt,
+  unlessMissing,
+  yielding
+} from "../harness/actors.ts"
 import type { Mutation } from "../harness/Mutation.ts"
 import { callsOnHosts } from "../harness/points.ts"
 import type { Case, Row } from "../harness/Row.ts"
@@ -51,6 +61,32 @@ const readWhileForgotten: Case = {
     {
       guard: "the reader's lock on the snapshot",
       mutation: { ...withoutLocks, processes: ["reader"] },
+      by: { strategy: "exhaustive", preemptions: 1 },
+      maxRuns: 1000
+    }
+  ]
+}
+
+const mountedWhileForgotten: Case = {
+  name: "a mounted file is read while somebody forgets its snapshot and collects garbage",
+  make: stage({
+    points: callsOnHosts,
+    disk: prepare({
+      contents: ["one", "two"],
+      setUp: backUp(undefined, { time: timeBefore(0), contents: ["one", "two"], archive: plainArchive })
+    }),
+    program: (world) =>
+      together(
+        world.process("mount")(readMounted(snapshot, "onetwo")),
+        world.process("gc")(Effect.andThen(yielding(forget(world, snapshot)), collect()))
+      )
+  }),
+  preemptions: { daily: 2, full: 3 },
+  dailySeededRuns: 100,
+  mutants: [
+    {
+      guard: "the mount's lock on the snapshot",
+      mutation: { ...withoutLocks, processes: ["mount"] },
       by: { strategy: "exhaustive", preemptions: 1 },
       maxRuns: 1000
     }
@@ -107,5 +143,5 @@ const emptiedBase: Case = {
 export const R14: Row = {
   id: "R14",
   title: "a reader meets an empty file or none",
-  cases: [readWhileForgotten, emptiedBase]
+  cases: [readWhileForgotten, mountedWhileForgotten, emptiedBase]
 }
