@@ -43,6 +43,8 @@ export type ArchiveSpec<E = SourceError> =
 export interface BackupOptions<E = SourceError>
   extends BackupSession.SessionOptions, DirectoryUpload.DirectoryOptions {
   readonly archives: ReadonlyArray<ArchiveSpec<E>>
+  /** The key as only the holder of a master key can read it (`format/MasterKey.encrypt`); it goes into the snapshot. */
+  readonly sealedKey?: Uint8Array
 }
 
 export interface BackupSummary {
@@ -166,6 +168,8 @@ const carryOut = <E>(
     }
     yield* Effect.forEach(options.archives, (spec) => Effect.scoped(upload(spec)), { discard: true })
     if (catalog !== undefined) yield* catalog.finish
+    if (options.sealedKey !== undefined)
+      yield* session.uploadEncodedBlob(ArchiveNames.rsaKey, options.sealedKey)
     const manifest = yield* session.finish
     return {
       snapshot: session.snapshot,

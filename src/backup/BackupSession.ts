@@ -90,11 +90,24 @@ export interface BackupSession {
     archive: ArchiveName.ArchiveName,
     data: Uint8Array
   ) => Effect.Effect<Manifest.ManifestFile, StorageError | StoreError>
+  /** Stores a blob as it is, whatever the session encrypts. */
+  readonly uploadEncodedBlob: (
+    archive: ArchiveName.ArchiveName,
+    blob: Uint8Array
+  ) => Effect.Effect<Manifest.ManifestFile, StorageError | StoreError>
   /** Proves that all files and chunks are stored, flushes, writes the manifest: from here on the snapshot exists. */
   readonly finish: Effect.Effect<Manifest.Manifest, StorageError | StoreError | KnownChunks.KnownChunkMissing>
 }
 
 type Failure = StorageError | StoreError
+
+/** A session that also takes a manifest made elsewhere, by a client that names what it has uploaded. */
+export interface OpenSession extends BackupSession {
+  /** As `finish`; writes the manifest given, with the session's statistics in its unprotected part. */
+  readonly finishWith: (
+    manifest: Manifest.Manifest
+  ) => Effect.Effect<Manifest.Manifest, StorageError | StoreError | KnownChunks.KnownChunkMissing>
+}
 
 /** A clock that stands this little behind the group's newest snapshot is taken for two backups in one moment. */
 const sameMomentSeconds = 5
@@ -189,7 +202,7 @@ export const prepareKnown = (
 /** Opens a session on the datastore; closing the scope before `finish` undoes it. */
 export const open = (
   options: SessionOptions
-): Effect.Effect<BackupSession, Failure | KnownChunks.KnownChunkMissing, Datastore | Scope.Scope> =>
+): Effect.Effect<OpenSession, Failure | KnownChunks.KnownChunkMissing, Datastore | Scope.Scope> =>
   Effect.gen(function* () {
     const datastore = yield* Datastore
     const { namespace, group } = options
@@ -211,18 +224,22 @@ export const open = (
     yield* Effect.acquireRelease(datastore.hierarchy.createSnapshot(namespace, snapshot), () =>
       stays ? Effect.void : Effect.ignore(abandon(datastore, namespace, snapshot))
     )
-    const { prepareFinish, writeManifest, ...session } = makeSession(datastore, options, snapshot)
-    const publish = Effect.andThen(lease.check, writeManifest).pipe(
-      Effect.tap(() => Effect.andThen(keep, lease.flushed)),
-      Effect.tapError((error) => (mayAppear(error) ? keep : Effect.void))
-    )
+    const { prepareFinish, writeGiven, writeManifest, ...session } = makeSession(datastore, options, snapshot)
+    const publish = (written: typeof writeManifest) =>
+      Effect.andThen(lease.check, written).pipe(
+        Effect.tap(() => Effect.andThen(keep, lease.flushed)),
+        Effect.tapError((error) => (mayAppear(error) ? keep : Effect.void))
+      )
+    const finishBy = (written: typeof writeManifest) =>
+      Effect.andThen(Effect.andThen(prepareFinish, prove("finish")), Effect.uninterruptible(publish(written)))
     return {
       ...session,
       known: scene.known,
       knownChunks,
       previous,
       leftovers: entries.filter((entry) => !entry.finished).map((entry) => entry.snapshot),
-      finish: Effect.andThen(Effect.andThen(prepareFinish, prove("finish")), Effect.uninterruptible(publish))
+      finish: finishBy(writeManifest),
+      finishWith: (manifest) => finishBy(writeGiven(manifest))
     }
   })
 
@@ -245,6 +262,7 @@ interface SessionParts extends Omit<
   /** Everything but the proof that comes before the manifest. */
   readonly prepareFinish: Effect.Effect<void, Failure>
   readonly writeManifest: Effect.Effect<Manifest.Manifest, Failure>
+  readonly writeGiven: (manifest: Manifest.Manifest) => Effect.Effect<Manifest.Manifest, Failure>
 }
 
 export const makeSession = (
@@ -271,6 +289,15 @@ export const makeSession = (
       return Effect.void
     })
 
+  const uploadEncodedBlob = (archive: ArchiveName.ArchiveName, blob: Uint8Array) =>
+    Effect.gen(function* () {
+      const csum = Digest.parse(hash("sha256", blob, "hex"))
+      const file = { filename: archive.file, cryptMode, sizeBytes: blob.length, csum }
+      yield* addFile(file)
+      yield* datastore.snapshotFiles.write(namespace, snapshot, archive.file, blob)
+      return file
+    })
+
   const uploadBlob = (archive: ArchiveName.ArchiveName, data: Uint8Array) =>
     Effect.gen(function* () {
       if (data.length > DataBlob.dataSizeMaxBytes) {
@@ -278,11 +305,7 @@ export const makeSession = (
         return yield* storeError("Refused", archive.client, detail)
       }
       const blob = DataBlob.encode(data, { compress, ...(crypt === undefined ? {} : { crypt }) })
-      const csum = Digest.parse(hash("sha256", blob, "hex"))
-      const file = { filename: archive.file, cryptMode, sizeBytes: blob.length, csum }
-      yield* addFile(file)
-      yield* datastore.snapshotFiles.write(namespace, snapshot, archive.file, blob)
-      return file
+      return yield* uploadEncodedBlob(archive, blob)
     })
 
   /** A name enters the manifest before its file is stored, and that may have failed. */
@@ -303,17 +326,23 @@ export const makeSession = (
     yield* datastore.flush
   })
 
-  const writeManifest = Effect.gen(function* () {
-    const unsigned = ManifestNotes.withChunkUploadStats(Manifest.make(snapshot, files), {
+  const withStatistics = (manifest: Manifest.Manifest) =>
+    ManifestNotes.withChunkUploadStats(manifest, {
       count: statistics.newChunks + statistics.duplicateChunks,
       sizeBytes: statistics.newBytes + statistics.duplicateBytes,
       compressedSizeBytes: statistics.encodedBytes,
       duplicates: statistics.duplicateChunks
     })
-    const manifest = key === undefined ? unsigned : Manifest.sign(unsigned, key.crypt)
-    yield* datastore.snapshotFiles.writeManifest(namespace, snapshot, manifest)
-    return manifest
+
+  const write = (manifest: Manifest.Manifest) =>
+    Effect.as(datastore.snapshotFiles.writeManifest(namespace, snapshot, manifest), manifest)
+
+  const writeManifest = Effect.suspend(() => {
+    const unsigned = withStatistics(Manifest.make(snapshot, files))
+    return write(key === undefined ? unsigned : Manifest.sign(unsigned, key.crypt))
   })
+
+  const writeGiven = (manifest: Manifest.Manifest) => Effect.suspend(() => write(withStatistics(manifest)))
 
   return {
     datastore,
@@ -325,7 +354,9 @@ export const makeSession = (
     statistics,
     addFile,
     uploadBlob,
+    uploadEncodedBlob,
     prepareFinish,
+    writeGiven,
     writeManifest
   }
 }

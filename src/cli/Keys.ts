@@ -10,6 +10,7 @@ import { Files } from "../platform/Files.ts"
 import * as NodeFiles from "../platform/NodeFiles.ts"
 import { CommandFailed } from "./Failure.ts"
 import * as Format from "./Format.ts"
+import { localTime } from "./LocalTime.ts"
 import * as Passphrase from "./Passphrase.ts"
 import { root } from "./Root.ts"
 
@@ -51,16 +52,49 @@ export const readKeyFile = (path: string) =>
     return yield* attemptKey(path, () => KeyFile.decode(bytes))
   })
 
+/** The key in a file, and what else the file says of it. */
+export interface OpenedKey {
+  readonly path: string
+  readonly keyFile: KeyFile.KeyFile
+  readonly raw: Uint8Array
+  readonly crypt: CryptConfig.CryptConfig
+}
+
 /** Opens the key in a file, with its passphrase when it needs one. */
 export const openKey = (path: string) =>
   Effect.gen(function* () {
     const keyFile = yield* readKeyFile(path)
     const passphrase = keyFile.kdf.kind === "none" ? undefined : yield* Passphrase.forKey(Format.name(path))
-    return yield* attemptKey(path, () => CryptConfig.fromKey(KeyFile.unlock(keyFile, passphrase)))
+    const raw = yield* attemptKey(path, () => KeyFile.unlock(keyFile, passphrase))
+    return { path, keyFile, raw, crypt: CryptConfig.fromKey(raw) }
   })
 
-/** The key that `--keyfile` names, ready to use; undefined without one. */
-export const cryptConfig = Effect.gen(function* () {
+/** The key that `--keyfile` names, opened; undefined without one. */
+export const openedKey = Effect.gen(function* () {
   const { keyfile } = yield* root
   return Option.isNone(keyfile) ? undefined : yield* openKey(keyfile.value)
 }).pipe(Effect.provide(NodeFiles.layer))
+
+/** The same, where only the key counts. */
+export const cryptConfig = Effect.map(openedKey, (opened) => opened?.crypt)
+
+/** What may be told of a key. */
+export const toJson = (keyFile: KeyFile.KeyFile) => ({
+  fingerprint: keyFile.fingerprint ?? null,
+  kdf: keyFile.kdf.kind,
+  created: keyFile.created,
+  modified: keyFile.modified,
+  hint: keyFile.hint ?? null
+})
+
+const protectionOf = (kind: KeyFile.KeyFile["kdf"]["kind"]): string =>
+  kind === "none" ? "none: whoever reads the file has the key" : `passphrase (${kind})`
+
+export const toText = (keyFile: KeyFile.KeyFile): string =>
+  [
+    `fingerprint  ${Format.name(keyFile.fingerprint ?? "not recorded")}`,
+    `protection   ${protectionOf(keyFile.kdf.kind)}`,
+    `created      ${localTime(keyFile.created)}`,
+    `modified     ${localTime(keyFile.modified)}`,
+    ...(keyFile.hint === undefined ? [] : [`hint         ${Format.name(keyFile.hint)}`])
+  ].join("\n")

@@ -62,12 +62,31 @@ export const encrypt = (publicPem: string, keyFile: KeyFile.KeyFile): Uint8Array
   return DataBlob.encode(publicEncrypt({ key, padding }, text), { compress: false })
 }
 
-/** Reads `rsa-encrypted.key.blob` with the private key (and its passphrase when the PEM is encrypted). */
-export const decrypt = (privatePem: string, blob: Uint8Array, passphrase?: string): KeyFile.KeyFile => {
-  const key = importKey("private", () =>
-    createPrivateKey(passphrase === undefined ? privatePem : { key: privatePem, passphrase })
-  )
-  const ciphertext = DataBlob.decode(blob, { maxSizeBytes: ciphertextMaxBytes })
+const importPrivate = (pem: string, passphrase: string | undefined): KeyObject =>
+  importKey("private", () => createPrivateKey(passphrase === undefined ? pem : { key: pem, passphrase }))
+
+/** Fails unless it is a private key that the passphrase opens. */
+export const provePrivate = (pem: string, passphrase?: string): void => void importPrivate(pem, passphrase)
+
+/** Whether a private key in PEM needs a passphrase (PKCS#8, or OpenSSL's older way). */
+export const isProtected = (privatePem: string): boolean => /ENCRYPTED/.test(privatePem)
+
+const isBlob = (bytes: Uint8Array): boolean => {
+  try {
+    DataBlob.peekKind(bytes)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Reads `rsa-encrypted.key.blob`, or what a restore made of it (its data), with the private key and its passphrase
+ * when the PEM is encrypted.
+ */
+export const decrypt = (privatePem: string, sealed: Uint8Array, passphrase?: string): KeyFile.KeyFile => {
+  const key = importPrivate(privatePem, passphrase)
+  const ciphertext = isBlob(sealed) ? DataBlob.decode(sealed, { maxSizeBytes: ciphertextMaxBytes }) : sealed
   try {
     return KeyFile.decode(privateDecrypt({ key, padding }, ciphertext))
   } catch (error) {

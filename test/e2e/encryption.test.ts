@@ -1,8 +1,17 @@
 /** Encrypted and signed backups: with the right key, without one, with another one. */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
-import { assertFails, chunkFiles, document, fastFolder, granary, makeStore, succeed } from "./cli.ts"
+import {
+  assertFails,
+  chunkFiles,
+  document,
+  fastFolder,
+  granary,
+  makeStore,
+  snapshotFolders,
+  succeed
+} from "./cli.ts"
 
 const folder = fastFolder()
 const inFolder = (...parts: ReadonlyArray<string>): string => path.join(folder.path, ...parts)
@@ -115,5 +124,78 @@ describe("a signed backup", () => {
     assert.strictEqual((await succeed(readBack("signed"))).text, secret)
     assert.strictEqual((await succeed(readBack("signed", ...keyed("bare.key")))).text, secret)
     assertFails(await granary(readBack("signed", ...keyed("other.key"))), 1, /host\/signed.*(?:key|sign)/)
+  })
+})
+
+describe("a master key", () => {
+  const master = { environment: { GRANARY_MASTER_KEY_PASSPHRASE: "a master's passphrase" } }
+  const [publicFile, privateFile] = [inFolder("m-public.pem"), inFolder("m-private.pem")]
+  const open = (sealed: string, key: string, masterKey = privateFile) => [
+    "key",
+    "import-with-master-key",
+    inFolder(key),
+    "--kdf",
+    "none",
+    "--encrypted-keyfile",
+    sealed,
+    "--master-keyfile",
+    masterKey
+  ]
+
+  beforeAll(async () => {
+    await succeed(["key", "create-master-key", inFolder("m")], master)
+    await succeed(backUp("sealed", ...keyed("scrypt.key"), "--master-pubkey-file", publicFile), passphrase)
+  })
+
+  it("is made once, and its private half is its owner's only and protected", async () => {
+    assert.strictEqual(statSync(privateFile).mode & 0o777, 0o600)
+    assert.match(readFileSync(privateFile, "utf8"), /BEGIN ENCRYPTED PRIVATE KEY/)
+    const before = readFileSync(privateFile)
+    assertFails(await granary(["key", "create-master-key", inFolder("m")], master), 1, /exists already/)
+    assert.isTrue(readFileSync(privateFile).equals(before))
+    assertFails(
+      await granary(["key", "create-master-key", inFolder("n")]),
+      2,
+      /GRANARY_MASTER_KEY_PASSPHRASE/
+    )
+    assert.isFalse(existsSync(inFolder("n-public.pem")))
+  })
+
+  it("brings back the key of a backup, from what a restore or a copy of the store has", async () => {
+    const listed = await document<ReadonlyArray<{ filename: string }>>(["files", "-r", store, "host/sealed"])
+    assert.include(
+      listed.map(({ filename }) => filename),
+      "rsa-encrypted.key.blob"
+    )
+    const restored = inFolder("sealed")
+    await succeed(["restore", "-r", store, "host/sealed", "rsa-encrypted.key", restored])
+    const [directory = ""] = snapshotFolders(store, "host/sealed")
+    const blob = path.join(store, "host/sealed", directory, "rsa-encrypted.key.blob")
+    for (const [number, sealed] of [restored, blob].entries()) {
+      await succeed(open(sealed, `back${number}.key`), master)
+      assert.strictEqual((await succeed(readBack("sealed", ...keyed(`back${number}.key`)))).text, secret)
+    }
+    const shown = await document<Record<string, unknown>>(["key", "show", inFolder("back0.key")])
+    const own = await document<Record<string, unknown>>(["key", "show", inFolder("scrypt.key")])
+    assert.deepInclude(shown, { fingerprint: own["fingerprint"], created: own["created"], kdf: "none" })
+  })
+
+  it("is refused where it does not fit", async () => {
+    await succeed(["restore", "-r", store, "host/sealed", "rsa-encrypted.key", inFolder("sealed2")])
+    const wrong = { environment: { GRANARY_MASTER_KEY_PASSPHRASE: "something else" } }
+    assertFails(
+      await granary(open(inFolder("sealed2"), "x.key"), wrong),
+      1,
+      /m-private.*RSA private key.*passphrase/
+    )
+    await succeed(["key", "create-master-key", inFolder("o")], master)
+    const foreign = open(inFolder("sealed2"), "x.key", inFolder("o-private.pem"))
+    assertFails(await granary(foreign, master), 1, /sealed2.*encrypted for this private key/)
+    assertFails(await granary(open(inFolder("docs/secret"), "x.key"), master), 1, /secret/)
+    assert.isFalse(existsSync(inFolder("x.key")))
+    const unsealed = backUp("plain", "--master-pubkey-file", publicFile)
+    assertFails(await granary(unsealed), 2, /--master-pubkey-file needs a key.*--keyfile/)
+    const junk = backUp("junk", ...keyed("bare.key"), "--master-pubkey-file", inFolder("docs/secret"))
+    assertFails(await granary(junk), 1, /docs\/secret.*RSA public key.*create-master-key/)
   })
 })

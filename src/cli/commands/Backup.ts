@@ -13,11 +13,13 @@ import * as BackupGroup from "../../model/BackupGroup.ts"
 import * as BackupTime from "../../model/BackupTime.ts"
 import * as PathPattern from "../../model/PathPattern.ts"
 import * as Snapshot from "../../model/Snapshot.ts"
+import * as NodeFiles from "../../platform/NodeFiles.ts"
 import { Progress } from "../../platform/Progress.ts"
 import * as ArchiveArguments from "../ArchiveArguments.ts"
 import { doneWithWarnings, parseInput, UsageError } from "../Failure.ts"
 import * as Format from "../Format.ts"
-import { cryptConfig } from "../Keys.ts"
+import { openedKey } from "../Keys.ts"
+import * as MasterKeys from "../MasterKeys.ts"
 import { print } from "../Output.ts"
 import { planFlag } from "../PlanFlag.ts"
 import * as StoreUsage from "../StoreUsage.ts"
@@ -66,6 +68,14 @@ const flags = {
     Flag.withDescription("encrypt by default when a key is given"),
     Flag.optional
   ),
+  masterPublicKey: Flag.String("master-pubkey-file").pipe(
+    Flag.withDescription(
+      "Store the key in the snapshot as well, for the holder of this master key alone (or GRANARY_MASTER_PUBKEY)"
+    ),
+    Flag.withMetavar("FILE"),
+    Flag.withFallbackConfig(Config.String("GRANARY_MASTER_PUBKEY")),
+    Flag.optional
+  ),
   knownChunks: Flag.Literals("known-chunks", ["off", "register", "finish", "both"]).pipe(
     Flag.withDescription(
       "When to prove that chunks which are not stored again are there: before the previous snapshot is relied on, " +
@@ -89,19 +99,24 @@ const flags = {
 const parseTime = (text: string) =>
   /^\d+$/.test(text) ? Effect.succeed(Number(text)) : parseInput(() => BackupTime.parse(text))
 
-/** The key and what to do with it; without a key nothing is encrypted. */
-const keyOptions = (cryptMode: Option.Option<"none" | "encrypt" | "sign-only">) =>
+type Input = Command.Command.Config.Infer<typeof flags>
+
+/** The key, what to do with it, and how it goes into the snapshot; without a key nothing is encrypted. */
+const keyOptions = ({ cryptMode, masterPublicKey }: Pick<Input, "cryptMode" | "masterPublicKey">) =>
   Effect.gen(function* () {
     const mode = Option.getOrUndefined(cryptMode)
     if (mode === "none") return {}
-    const crypt = yield* cryptConfig
-    if (crypt !== undefined) return { key: { crypt, mode: mode ?? "encrypt" } } as const
-    if (mode === undefined) return {}
-    return yield* new UsageError({
-      detail: `--crypt-mode ${mode} needs a key`,
-      hint: "give one with --keyfile"
-    })
-  })
+    const masterFile = Option.getOrUndefined(masterPublicKey)
+    const opened = yield* openedKey
+    if (opened !== undefined) {
+      const key = { crypt: opened.crypt, mode: mode ?? "encrypt" } as const
+      if (masterFile === undefined) return { key }
+      return { key, sealedKey: yield* MasterKeys.seal(masterFile, opened) }
+    }
+    if (mode === undefined && masterFile === undefined) return {}
+    const wish = mode === undefined ? "--master-pubkey-file" : `--crypt-mode ${mode}`
+    return yield* new UsageError({ detail: `${wish} needs a key`, hint: "give one with --keyfile" })
+  }).pipe(Effect.provide(NodeFiles.layer))
 
 const toJson = (summary: Backup.BackupSummary) => ({
   snapshot: Snapshot.format(summary.snapshot),
@@ -167,8 +182,6 @@ const warnOfLeftovers = (summary: Backup.BackupSummary) =>
     }
   })
 
-type Input = Command.Command.Config.Infer<typeof flags>
-
 const optionsOf = (input: Input) =>
   Effect.gen(function* () {
     const archives = yield* Effect.forEach(input.archives, ArchiveArguments.parse)
@@ -184,7 +197,7 @@ const optionsOf = (input: Input) =>
       group,
       ...time,
       owner: yield* parseInput(() => AuthId.parse(input.owner)),
-      ...(yield* keyOptions(input.cryptMode)),
+      ...(yield* keyOptions(input)),
       reusePrevious: !input.noReuse,
       knownChunks: input.knownChunks,
       archives,
