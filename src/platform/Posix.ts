@@ -47,18 +47,15 @@ const prototypes = {
   linkat: "int linkat(int, _, int, _, int)",
   mknodat: "int mknodat(int, _, uint, uint64)",
   unlinkat: "int unlinkat(int, _, int)",
-  renameat: "int renameat(int, _, int, _)",
   readlinkat: "int64 readlinkat(int, _, _, uint64)",
   fchownat: "int fchownat(int, _, uint, uint, int)",
   fchmod: "int fchmod(int, uint)",
-  fchmodat: "int fchmodat(int, _, uint, int)",
   utimensat: "int utimensat(int, _, _, int)",
   futimens: "int futimens(int, _)",
   statx: "int statx(int, _, int, uint, _)",
   ioctl: "int ioctl(int, uint64, ...)",
   lseek: "int64 lseek(int, int64, int)",
   syncfs: "int syncfs(int)",
-  flock: "int flock(int, int)",
   llistxattr: "int64 llistxattr(_, _, uint64)",
   lgetxattr: "int64 lgetxattr(_, _, _, uint64)",
   lsetxattr: "int lsetxattr(_, _, _, uint64, int)",
@@ -125,10 +122,6 @@ export const unlinkAt = (
   run("unlinkat", directoryFd, cString(name), kind === "directory" ? AT_REMOVEDIR : 0)
 }
 
-export const renameAt = (fromFd: number, from: Uint8Array, toFd: number, to: Uint8Array): void => {
-  run("renameat", fromFd, cString(from), toFd, cString(to))
-}
-
 const linkTarget = new Uint8Array(4097)
 
 export const readLinkAt = (directoryFd: number, name: Uint8Array): Uint8Array =>
@@ -148,11 +141,6 @@ export const changeOwnerAt = (directoryFd: number, name: Uint8Array, uid: number
 
 export const changeMode = (fd: number, mode: number): void => {
   run("fchmod", fd, mode)
-}
-
-/** Follows links: use it only for names this process has just made as something else than a link. */
-export const changeModeAt = (directoryFd: number, name: Uint8Array, mode: number): void => {
-  run("fchmodat", directoryFd, cString(name), mode, 0)
 }
 
 const times = new BigInt64Array(4)
@@ -231,18 +219,6 @@ const seekOrEnd = (fd: number, offset: number, whence: number): number | undefin
 
 export const syncFileSystem = (fd: number): void => {
   run("syncfs", fd)
-}
-
-/** BSD lock without waiting; false when another holds it. */
-export const tryFlock = (fd: number, mode: "shared" | "exclusive"): boolean => {
-  const LOCK_NONBLOCK = 4
-  try {
-    run("flock", fd, (mode === "shared" ? 1 : 2) | LOCK_NONBLOCK)
-    return true
-  } catch (error) {
-    if (error instanceof PosixError && error.code === "EAGAIN") return false
-    throw error
-  }
 }
 
 /** Where extended attributes are read or written: an open descriptor, or a path whose last part is not followed. */
