@@ -5,7 +5,6 @@
  * it), so that of two programs that change it at once neither loses what the other wrote, and a reader sees the old
  * file or the new one. Files are for their owner's eyes (mode 0600), because keys are in them.
  */
-import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,9 +13,11 @@ import * as path from "node:path"
 import { attempt } from "../format/attempt.ts"
 import { fail as failFormat } from "../format/FormatError.ts"
 import * as SectionConfig from "../format/SectionConfig.ts"
-import { FileLocks } from "../platform/FileLocks.ts"
+import type { FileLocks } from "../platform/FileLocks.ts"
 import { Files, type FilesError, isNotFound } from "../platform/Files.ts"
 import { ConfigError } from "./ConfigError.ts"
+import { holdSoon } from "./fileLock.ts"
+import * as Generation from "./Generation.ts"
 
 const fileMode = 0o600
 const folderMode = 0o700
@@ -39,6 +40,12 @@ export const defaultPath: Effect.Effect<string> = Effect.gen(function* () {
 /** `$XDG_CACHE_HOME/granary`, or `~/.cache/granary`: for what can be had again. */
 export const defaultCachePath: Effect.Effect<string> = Effect.gen(function* () {
   const base = (yield* absolutePath("XDG_CACHE_HOME")) ?? path.join(yield* homeFolder, ".cache")
+  return path.join(base, "granary")
+})
+
+/** `$XDG_STATE_HOME/granary`, or `~/.local/state/granary`: for what programs tell of themselves, such as logs. */
+export const defaultStatePath: Effect.Effect<string> = Effect.gen(function* () {
+  const base = (yield* absolutePath("XDG_STATE_HOME")) ?? path.join(yield* homeFolder, ".local", "state")
   return path.join(base, "granary")
 })
 
@@ -79,16 +86,20 @@ const textOf = (bytes: Uint8Array): string => {
   }
 }
 
-/** The file's sections; none when there is no file. */
-export const read = (
-  file: SectionFile
-): Effect.Effect<ReadonlyArray<SectionConfig.Section>, FilesError | ConfigError, Files> =>
+export interface FileContent {
+  readonly sections: ReadonlyArray<SectionConfig.Section>
+  /** SHA-256 of the file; give it to `change` to change what was read and nothing else. */
+  readonly digest: string
+}
+
+/** The file's sections, none when there is no file, and its digest. */
+export const load = (file: SectionFile): Effect.Effect<FileContent, FilesError | ConfigError, Files> =>
   Effect.gen(function* () {
     const files = yield* Files
     const bytes = yield* files
       .readFile(pathOf(file), SectionConfig.maxBytes)
       .pipe(Effect.catchIf(isNotFound, () => Effect.succeed(new Uint8Array(0))))
-    return yield* attempt(() => SectionConfig.decode(textOf(bytes))).pipe(
+    const sections = yield* attempt(() => SectionConfig.decode(textOf(bytes))).pipe(
       Effect.mapError(
         ({ expected, found }) =>
           new ConfigError({
@@ -98,7 +109,14 @@ export const read = (
           })
       )
     )
+    return { sections, digest: SectionConfig.digestOf(bytes) }
   })
+
+/** The file's sections; none when there is no file. */
+export const read = (
+  file: SectionFile
+): Effect.Effect<ReadonlyArray<SectionConfig.Section>, FilesError | ConfigError, Files> =>
+  Effect.map(load(file), ({ sections }) => sections)
 
 const write = (file: SectionFile, sections: ReadonlyArray<SectionConfig.Section>) =>
   Effect.gen(function* () {
@@ -114,36 +132,38 @@ const write = (file: SectionFile, sections: ReadonlyArray<SectionConfig.Section>
       )
     )
     yield* files.replaceFile(pathOf(file), [Buffer.from(text)], { mode: fileMode, sync: true })
+    yield* Generation.bump(file.folder)
   })
 
-const lockPollMillis = 50
-const lockWaitMaxMillis = 10_000
+export interface ChangeOptions {
+  /** Of the file that was looked at: when it is another one meanwhile, nothing is changed. */
+  readonly digest?: string | undefined
+}
 
-const lock = (file: SectionFile) =>
-  Effect.gen(function* () {
-    const locks = yield* FileLocks
-    const startMillis = yield* Clock.currentTimeMillis
-    const range = { offset: 0, length: 1 }
-    while (!(yield* locks.tryLock(lockPathOf(file), range, "exclusive"))) {
-      if ((yield* Clock.currentTimeMillis) - startMillis > lockWaitMaxMillis) {
-        const detail = "another program has been changing it for more than 10 seconds"
-        return yield* new ConfigError({ subject: pathOf(file), detail, hint: "try again later" })
-      }
-      yield* Effect.sleep(lockPollMillis)
-    }
+const changedMeanwhile = (file: SectionFile): ConfigError =>
+  new ConfigError({
+    subject: pathOf(file),
+    detail: "somebody has changed it since it was read (its digest is another one)",
+    hint: "look at it again, then repeat the change"
   })
 
-/** Changes the file under its lock; `decide` answers what it shall hold, or fails and nothing is changed. */
+/**
+ * Changes the file under its lock; `decide` answers what it shall hold, or fails and nothing is changed. When this has
+ * ended, every process sees the new sections at its next lookup (see `Generation`).
+ */
 export const change = <E, R>(
   file: SectionFile,
   decide: (
     sections: ReadonlyArray<SectionConfig.Section>
-  ) => Effect.Effect<ReadonlyArray<SectionConfig.Section>, E, R>
+  ) => Effect.Effect<ReadonlyArray<SectionConfig.Section>, E, R>,
+  options: ChangeOptions = {}
 ): Effect.Effect<void, E | FilesError | ConfigError, R | Files | FileLocks> =>
   Effect.scoped(
     Effect.gen(function* () {
       yield* makeFolders(file.folder)
-      yield* lock(file)
-      yield* write(file, yield* decide(yield* read(file)))
+      yield* holdSoon(lockPathOf(file), pathOf(file))
+      const { digest, sections } = yield* load(file)
+      if (options.digest !== undefined && options.digest !== digest) return yield* changedMeanwhile(file)
+      yield* write(file, yield* decide(sections))
     })
   )

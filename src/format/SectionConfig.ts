@@ -7,6 +7,7 @@
  *
  * Values may be secret: an error names the line, the section and at most the key.
  */
+import { hash } from "node:crypto"
 import { fail as failFormat } from "./FormatError.ts"
 
 export interface Property {
@@ -23,6 +24,9 @@ export interface Section {
 
 /** Largest file that is read. */
 export const maxBytes = 4 * 1024 * 1024
+
+/** SHA-256 of a file's text in hex: who changes the file says which one was meant. A missing file is an empty one. */
+export const digestOf = (content: Uint8Array): string => hash("sha256", content, "hex")
 
 /** What Proxmox Backup Server trims: not quite what JavaScript does. */
 const blank = String.raw`\p{White_Space}`
@@ -43,17 +47,25 @@ const describe = (line: string): string => {
 }
 
 interface Place {
-  readonly number: number
-  readonly offset: number
-  readonly section: Section | undefined
+  /** Counted from 0. */
+  readonly index: number
+  readonly lines: ReadonlyArray<string>
+  readonly section: Pick<Section, "type" | "id"> | undefined
 }
 
-const refuse = ({ number, offset, section }: Place, expected: string, found: string): never => {
+const refuse = ({ index, lines, section }: Place, expected: string, found: string): never => {
   const where = section === undefined ? "" : `, section "${titleOf(section)}"`
-  return failFormat("configuration", offset, expected, `${found} (line ${number}${where})`)
+  const offset = lines.slice(0, index).reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0)
+  return failFormat("configuration", offset, expected, `${found} (line ${index + 1}${where})`)
 }
 
-const readHeader = (line: string, place: Place): { readonly type: string; readonly id: string } => {
+/** Nearly all lines are like these, and a file of a thousand sections has many; the grammar proper is above. */
+const plainHeader = /^([a-z][a-z0-9-]*): ([\x21-\x7e]+)$/
+const plainProperty = /^\t([\x21-\x7e]+) ([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)$/
+
+const readHeader = (line: string, place: Place): Pick<Section, "type" | "id"> => {
+  const [, plainType, plainId = ""] = plainHeader.exec(line) ?? []
+  if (plainType !== undefined) return { type: plainType, id: plainId }
   const [, type = "", id = ""] = headerLine.exec(line) ?? []
   return type === ""
     ? refuse(place, 'a header "type: id" at the beginning of the line', describe(line))
@@ -61,6 +73,8 @@ const readHeader = (line: string, place: Place): { readonly type: string; readon
 }
 
 const readProperty = (line: string, place: Place): Property => {
+  const [, plainName, plainValue = ""] = plainProperty.exec(line) ?? []
+  if (plainName !== undefined) return { key: plainName, value: plainValue }
   const [, key, value = ""] = propertyLine.exec(line) ?? []
   if (key !== undefined) return { key, value: trim(value) }
   return beginsBlank.test(line)
@@ -72,21 +86,27 @@ const readProperty = (line: string, place: Place): Property => {
       )
 }
 
+const visible = /[\x21-\x7e]/
+
+/** Whether a line ends a section. */
+const isEmpty = (line: string): boolean => line === "" || (!visible.test(line) && trim(line) === "")
+
 /** Reads a file's text; throws `FormatError`. */
 export const decode = (text: string): ReadonlyArray<Section> => {
   const sections: Array<Section & { readonly properties: Array<Property> }> = []
   const ids = new Set<string>()
   let open: (typeof sections)[number] | undefined
-  let offset = 0
-  for (const [index, raw] of text.split("\n").entries()) {
-    const line = raw.replace(/\r$/, "")
-    const place = { number: index + 1, offset, section: open }
-    offset += Buffer.byteLength(raw) + 1
-    if (trim(line) === "") open = undefined
-    else if (open !== undefined) open.properties.push(readProperty(line, place))
+  const lines = text.split("\n")
+  for (const [index, raw] of lines.entries()) {
+    const line = raw.endsWith("\r") ? raw.slice(0, -1) : raw
+    if (isEmpty(line)) open = undefined
+    else if (open !== undefined) open.properties.push(readProperty(line, { index, lines, section: open }))
     else {
-      open = { ...readHeader(line, place), properties: [] }
-      if (ids.has(open.id)) refuse({ ...place, section: open }, "every id once", "an id for the second time")
+      const header = readHeader(line, { index, lines, section: undefined })
+      if (ids.has(header.id)) {
+        refuse({ index, lines, section: header }, "every id once", "an id for the second time")
+      }
+      open = { ...header, properties: [] }
       ids.add(open.id)
       sections.push(open)
     }
@@ -132,11 +152,18 @@ export const valueOf = ({ properties }: Section, key: string): string | undefine
 export const valuesOf = ({ properties }: Section, key: string): ReadonlyArray<string> =>
   properties.filter((property) => property.key === key).map(({ value }) => value)
 
+/** Where a new key goes: to its place in the alphabet, as Proxmox Backup Server writes them, or to the end. */
+const placeFor = (properties: ReadonlyArray<Property>, key: string): number => {
+  const isSorted = properties.every((property, index) => property.key >= (properties[index - 1]?.key ?? ""))
+  const next = isSorted ? properties.findIndex((property) => property.key > key) : -1
+  return next === -1 ? properties.length : next
+}
+
 /** The section with these values of a key instead of those it has, in the place of the first; none remove it. */
 export const withValues = (section: Section, key: string, values: ReadonlyArray<string>): Section => {
   const { properties } = section
   const first = properties.findIndex((property) => property.key === key)
-  const at = first === -1 ? properties.length : first
+  const at = first === -1 ? placeFor(properties, key) : first
   const others = (from: number, to: number) =>
     properties.slice(from, to).filter((property) => property.key !== key)
   const own = values.map((value) => ({ key, value }))

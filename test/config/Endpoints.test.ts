@@ -52,9 +52,9 @@ describe("Endpoints", () => {
       const file = path.join(folder, "s3.cfg")
       assert.strictEqual(
         readFileSync(file, "utf8"),
-        "s3-endpoint: minio\n\tendpoint s3.example.org\n\tpath-style true\n\taccess-key AKIA\n" +
-          "\tsecret-key s3cr3t\n\tprovider-quirks skip-if-none-match-header\n" +
-          "\tprovider-quirks delete-objects-via-delete-object\n"
+        "s3-endpoint: minio\n\taccess-key AKIA\n\tendpoint s3.example.org\n\tpath-style true\n" +
+          "\tprovider-quirks skip-if-none-match-header\n" +
+          "\tprovider-quirks delete-objects-via-delete-object\n\tsecret-key s3cr3t\n"
       )
       assert.strictEqual(statSync(file).mode & 0o777, 0o600)
       assert.strictEqual(statSync(folder).mode & 0o777, 0o700)
