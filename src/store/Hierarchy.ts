@@ -36,6 +36,8 @@ export class Hierarchy extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<Namespace.Namespace>, Failure>
     /** Creates a namespace and the ones around it. */
     readonly createNamespace: (namespace: Namespace.Namespace) => Effect.Effect<void, Failure>
+    /** Removes a namespace, not the root, in which neither a group nor a namespace is; answers whether it did. */
+    readonly removeNamespaceIfEmpty: (namespace: Namespace.Namespace) => Effect.Effect<boolean, Failure>
     readonly groups: (
       namespace: Namespace.Namespace
     ) => Effect.Effect<ReadonlyArray<BackupGroup.BackupGroup>, Failure>
@@ -164,7 +166,31 @@ const namespaceChanges = (parts: Parts) => {
       if (mirror !== undefined) yield* syncFoldersAbove(parts, path)
     })
 
-  return { createNamespace }
+  /** Answers whether it is gone. */
+  const removeIfEmpty = (path: string): Effect.Effect<boolean, FilesError> =>
+    files.removeDirectory(path).pipe(
+      Effect.as(true),
+      Effect.catchIf(
+        ({ reason }) => reason === "NotFound" || reason === "NotEmpty",
+        ({ reason }) => Effect.succeed(reason === "NotFound")
+      )
+    )
+
+  const removeNamespaceIfEmpty = (namespace: Namespace.Namespace): Effect.Effect<boolean, Failure> =>
+    Effect.gen(function* () {
+      if (namespace === Namespace.root) return false
+      if (mirror !== undefined && !(yield* mirror.isNamespaceEmpty(namespace))) return false
+      const path = namespacePath(layout, namespace)
+      for (const name of ["ns", ...BackupGroup.backupTypes]) {
+        if (!(yield* removeIfEmpty(`${path}/${name}`))) return false
+      }
+      if (!(yield* removeIfEmpty(path))) return false
+      yield* syncBeside(parts, path)
+      if (mirror !== undefined) yield* mirror.removeNamespace(namespace)
+      return true
+    })
+
+  return { createNamespace, removeNamespaceIfEmpty }
 }
 
 const groupChanges = (parts: Parts) => {

@@ -61,6 +61,12 @@ export class SnapshotFiles extends Context.Service<
       fileName: string,
       content: Uint8Array
     ) => Effect.Effect<void, Failure>
+    /** Removes a file that no manifest names (any more); one that is not there will do. */
+    readonly remove: (
+      namespace: Namespace,
+      snapshot: Snapshot.Snapshot,
+      fileName: string
+    ) => Effect.Effect<void, Failure>
     /** Names of the files that are there, in every place where the store keeps them. */
     readonly stored: (
       namespace: Namespace,
@@ -71,6 +77,8 @@ export class SnapshotFiles extends Context.Service<
 
 /** An index of 64 Mi chunks: 256 TiB at 4 MiB each. */
 export const indexMaxBytes = 2 ** 31 - 1
+
+const isIndex = (fileName: string): boolean => /\.[fd]idx$/.test(fileName)
 
 /** Fails with `Damaged` for bytes that are no index of the kind that the subject's last letters say. */
 export const decodeIndex = (subject: string, bytes: Uint8Array): Effect.Effect<ChunkIndex, StoreError> =>
@@ -166,6 +174,15 @@ export const make = (
         : Effect.andThen(mirror.putFile(namespace, snapshot, fileName, content), own)
     }
 
+    /** Here first: what is here is in the bucket. */
+    const remove = (namespace: Namespace, snapshot: Snapshot.Snapshot, fileName: string) =>
+      Effect.andThen(
+        files
+          .unlink(locate(namespace, snapshot, fileName))
+          .pipe(Effect.catchIf(isNotFound, () => Effect.void)),
+        mirror?.removeFile(namespace, snapshot, fileName) ?? Effect.void
+      )
+
     const writeManifest = (namespace: Namespace, snapshot: Snapshot.Snapshot, value: Manifest.Manifest) =>
       write(namespace, snapshot, ArchiveName.manifestFile, Manifest.encode(value))
 
@@ -200,8 +217,10 @@ export const make = (
           })
         ),
       index,
-      read: (namespace, snapshot, fileName) => read(namespace, snapshot, fileName),
+      read: (namespace, snapshot, fileName) =>
+        read(namespace, snapshot, fileName, isIndex(fileName) ? indexMaxBytes : largestBlobBytes),
       write,
+      remove,
       stored
     })
   })

@@ -34,6 +34,12 @@ export interface Mirror {
     fileName: string,
     content: Uint8Array
   ) => Effect.Effect<void, Failure>
+  /** Removes a file of a snapshot; one that is not there will do. */
+  readonly removeFile: (
+    namespace: Namespace,
+    snapshot: Snapshot,
+    fileName: string
+  ) => Effect.Effect<void, Failure>
   /** The manifest that is in the bucket. Fails with `NoSuchSnapshot` when there is none. */
   readonly manifest: (namespace: Namespace, snapshot: Snapshot) => Effect.Effect<Uint8Array, Failure>
   /** Names of the files of a snapshot. */
@@ -63,6 +69,9 @@ export interface Mirror {
   readonly removeGroupIfEmpty: (namespace: Namespace, group: Group) => Effect.Effect<boolean, Failure>
   /** Makes the marker of one namespace; those around it are asked for one by one. */
   readonly createNamespace: (namespace: Namespace) => Effect.Effect<void, Failure>
+  /** Whether a namespace has nothing but its marker. */
+  readonly isNamespaceEmpty: (namespace: Namespace) => Effect.Effect<boolean, Failure>
+  readonly removeNamespace: (namespace: Namespace) => Effect.Effect<void, Failure>
 }
 
 const ownerMaxBytes = 64 * 1024
@@ -108,6 +117,8 @@ const snapshotsIn = (bucket: StoreBucket) => {
       Effect.flatMap(fileKey(namespace, snapshot, fileName), (key) =>
         Effect.asVoid(objects.put(key, content))
       ),
+    removeFile: (namespace: Namespace, snapshot: Snapshot, fileName: string) =>
+      Effect.flatMap(fileKey(namespace, snapshot, fileName), (key) => deleteOne(objects, key)),
     manifest: (namespace: Namespace, snapshot: Snapshot) =>
       Effect.flatMap(manifestKey(namespace, snapshot), (key) => objects.get(key, largestBlobBytes)).pipe(
         Effect.catchIf(
@@ -182,9 +193,25 @@ const groupsIn = (bucket: StoreBucket) => {
   return { claimOwner, removeGroupIfEmpty }
 }
 
+/** The parts of `Mirror` that are about one namespace. */
+const namespacesIn = (bucket: StoreBucket) => {
+  const { objects } = bucket
+  const markerOf = (namespace: Namespace) => keyOf(bucket, { kind: "namespace", namespace })
+
+  return {
+    createNamespace: (namespace: Namespace) => Effect.asVoid(objects.putIfAbsent(markerOf(namespace), empty)),
+    isNamespaceEmpty: (namespace: Namespace) =>
+      Effect.map(
+        objects.list({ prefix: StoreKeys.namespacePrefix(bucket.prefix, namespace), pageSize: 2 }),
+        (page) =>
+          page.foreignKeys.length === 0 && page.objects.every(({ key }) => key === markerOf(namespace))
+      ),
+    removeNamespace: (namespace: Namespace) => deleteOne(objects, markerOf(namespace))
+  }
+}
+
 export const make = (bucket: StoreBucket): Mirror => ({
   ...snapshotsIn(bucket),
   ...groupsIn(bucket),
-  createNamespace: (namespace) =>
-    Effect.asVoid(bucket.objects.putIfAbsent(keyOf(bucket, { kind: "namespace", namespace }), empty))
+  ...namespacesIn(bucket)
 })

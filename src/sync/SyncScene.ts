@@ -1,0 +1,26 @@
+/** SyncScene: what the parts of one running sync share. */
+import type { ChunkTransfer } from "./ChunkTransfer.ts"
+import type { DigestMap } from "./DigestMap.ts"
+import type { Retrying } from "./Retries.ts"
+import type { Reporter } from "./SyncEvent.ts"
+import type { CheckedOptions } from "./SyncOptions.ts"
+import type { SyncMeter } from "./SyncMeter.ts"
+import type { SyncSource } from "./SyncSource.ts"
+import type { SyncTarget, TargetWriter } from "./SyncTarget.ts"
+import type { RateLimit } from "./TransferRates.ts"
+
+export interface SyncScene {
+  readonly options: CheckedOptions
+  readonly source: SyncSource["Service"]
+  readonly target: SyncTarget["Service"]
+  readonly writer: TargetWriter
+  readonly chunks: ChunkTransfer
+  readonly rateIn: RateLimit
+  readonly rateOut: RateLimit
+  readonly retrying: Retrying
+  readonly report: Reporter
+  /** Of a sync that encrypts or decrypts: what a digest of the source is called on the target. */
+  readonly recoded: DigestMap
+  /** Of the whole sync. */
+  readonly meter: SyncMeter
+}
