@@ -15,7 +15,7 @@ import type * as Snapshot from "../model/Snapshot.ts"
 import { tallied } from "../objectstore/decorators/tallied.ts"
 import type { ChunkCodec } from "../platform/ChunkCodec.ts"
 import type { FileLocks } from "../platform/FileLocks.ts"
-import { Files } from "../platform/Files.ts"
+import { Files, type FileSystemStat } from "../platform/Files.ts"
 import * as BucketChunks from "../store/bucket/BucketChunks.ts"
 import * as BucketPresence from "../store/bucket/BucketPresence.ts"
 import * as ChunkCache from "../store/bucket/ChunkCache.ts"
@@ -76,6 +76,8 @@ export class Datastore extends Context.Service<
     readonly writers: Writers.Writers["Service"]
     /** Which groups were moved, for a garbage collection that is under way. */
     readonly moves: MoveJournal.MoveJournal
+    /** Of the file system that holds the store; undefined when a bucket does, which has no end. */
+    readonly space: Effect.Effect<FileSystemStat | undefined, StorageError>
     /** Makes everything written so far survive a power loss, as the sync level asks. */
     readonly flush: Effect.Effect<void, StorageError>
     /**
@@ -217,6 +219,7 @@ export const open = (
       locks,
       writers,
       moves,
+      space: bucket === undefined ? files.statFileSystem(layout.base) : Effect.succeed(undefined),
       flush: flushesLate ? files.syncFileSystem(layout.base) : Effect.ignore(records?.flush ?? Effect.void),
       ...changesOf(parts)
     })

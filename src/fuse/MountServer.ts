@@ -6,6 +6,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { Datastore } from "../datastore/Datastore.ts"
 import * as CryptConfig from "../format/CryptConfig.ts"
@@ -46,8 +47,10 @@ const mount = (request: MountRequest): Effect.Effect<Mounted, MountError, Scope.
     const store = storeOf(request)
     const mountpoint = yield* Mountpoint.check(request.mountpoint, openStore.foldersOf(store))
     const driver = yield* Drivers.choose(request.driver ?? "auto", mountpoint)
+    // For as long as the mount. There will be chunks to decode, and whoever wants the first one waits for no thread.
+    const machine = yield* Layer.build(NodePlatform.layerWith({ startsEarly: true }))
     const tree = yield* openTree(request).pipe(
-      Effect.provide(NodePlatform.layer),
+      Effect.provideContext(machine),
       Effect.mapError((error) => toMountError(mountpoint, error))
     )
     const { allowOther = false } = request

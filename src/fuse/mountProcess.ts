@@ -36,9 +36,16 @@ const program = (): string =>
     new URL(import.meta.url.endsWith(".ts") ? "./mountProgram.ts" : "./mountProgram.js", import.meta.url)
   )
 
+/**
+ * What a mount makes lives either for a moment or for long: a small place for new things costs it no time and saves 50
+ * MiB.
+ */
+const memoryOption = "--max-semi-space-size=4"
+
 /** Of this process's own options those that say how modules are found; a debugger's port, for one, is not for two. */
 const nodeOptions = (): ReadonlyArray<string> => [
   ...process.execArgv.filter((option) => /^--(?:conditions|experimental-strip-types)\b/.test(option)),
+  memoryOption,
   "--disable-warning=ExperimentalWarning"
 ]
 

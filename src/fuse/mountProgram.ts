@@ -30,9 +30,12 @@ const work = async (request: MountRequest, whenStopped: (stop: () => void) => vo
   const { Deferred, Effect, Logger, serve } = await load()
   const stop = Deferred.makeUnsafe<void>()
   whenStopped(() => void Deferred.doneUnsafe(stop, Effect.void))
+  let last = ""
   const line = Logger.make(({ date, logLevel, message }) => {
     const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
-    process.stderr.write(`${date.toISOString()} ${logLevel.toLowerCase()}: ${text}\n`)
+    // What was found where bytes are read is told again where the read is answered.
+    if (text !== last) process.stderr.write(`${date.toISOString()} ${logLevel.toLowerCase()}: ${text}\n`)
+    last = text
   })
   await Effect.runPromise(Effect.provide(serve(request, stop, tell), Logger.layer([line])))
 }

@@ -84,6 +84,26 @@ export class Vfs extends Context.Service<
      */
     readonly read: (inode: Inode, offset: number, lengthBytes: number) => Effect.Effect<Uint8Array, VfsError>
     /**
+     * What `use` makes of the same bytes, which are lent to it: it is called once at most, and keeps no view of them,
+     * for their memory is used again. Costs no copy.
+     */
+    readonly lend: <A>(
+      inode: Inode,
+      offset: number,
+      lengthBytes: number,
+      use: (bytes: Uint8Array) => A
+    ) => Effect.Effect<A, VfsError>
+    /**
+     * The same at once, where all of it is in memory; false when it is not, and then `use` was not called. For a server
+     * of very many small reads: no effect is run for it.
+     */
+    readonly lendNow: (
+      inode: Inode,
+      offset: number,
+      lengthBytes: number,
+      use: (bytes: Uint8Array) => void
+    ) => boolean
+    /**
      * Where from `offset` on the next data or the next hole begins; the end of the file counts as a hole. Undefined
      * when there is none, or `offset` is not in the file.
      */

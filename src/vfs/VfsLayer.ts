@@ -8,10 +8,11 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { Datastore } from "../datastore/Datastore.ts"
+import { Datastore } from "../datastore/Datastore.ts"
 import type { StorageError } from "../store/StorageError.ts"
 import type { StoreError } from "../store/StoreError.ts"
 import type { ArchivePlace, PxarArchive } from "./archive/PxarArchive.ts"
+import { copyOf } from "./content/ContentReader.ts"
 import { type Place, placeOf } from "./tree/inodes.ts"
 import type { Node } from "./tree/Nodes.ts"
 import { nameOf, type OpenSnapshot } from "./tree/OpenSnapshots.ts"
@@ -30,7 +31,14 @@ interface Where<A> {
   readonly inside: (archive: PxarArchive, place: ArchivePlace) => Effect.Effect<A, VfsError>
 }
 
-const statistics: Statistics = { totalBytes: 0, availableBytes: 0, longestNameBytes: 255 }
+const longestNameBytes = 255
+
+/** What `df` shows: the file system that the store is on. A bucket has no size, and what cannot be asked has none. */
+const statisticsOf = ({ space }: Datastore["Service"]): Effect.Effect<Statistics> =>
+  space.pipe(
+    Effect.catch(() => Effect.succeed(undefined)),
+    Effect.map((found) => ({ totalBytes: 0, availableBytes: 0, ...found, longestNameBytes }))
+  )
 
 const unknownInode = (inode: Inode) => vfsError("Gone", `inode ${inode}`, "there is no such thing here")
 
@@ -75,7 +83,7 @@ const finder = ({ lists, nodes, rootDirectory, slots, snapshots }: Tree) => {
     })
 }
 
-const operationsOf = (tree: Tree): Omit<Operations, "root"> => {
+const operationsOf = (tree: Tree): Omit<Operations, "root" | "statistics"> => {
   const { above, files, nodes, rootDirectory, slots, snapshots, validSeconds } = tree
   const find = finder(tree)
 
@@ -151,11 +159,19 @@ const operationsOf = (tree: Tree): Omit<Operations, "root"> => {
     )
   }
 
-  const read: Operations["read"] = (inode, offset, lengthBytes) =>
+  const lend: Operations["lend"] = (inode, offset, lengthBytes, use) =>
     find(inode, {
-      above: (node) => onFile(node, (opened, file) => files.read(opened, node, file, offset, lengthBytes)),
-      inside: (archive, place) => archive.read(place, offset, lengthBytes)
+      above: (node) =>
+        onFile(node, (opened, file) => files.lend(opened, node, file, { offset, lengthBytes }, use)),
+      inside: (archive, place) => archive.lend(place, offset, lengthBytes, use)
     })
+
+  const lendNow: Operations["lendNow"] = (inode, offset, lengthBytes, use) => {
+    const place = placeOf(inode)
+    const slot = place.slot === 0 ? undefined : slots.find(place.slot)
+    const archive = slot === undefined ? undefined : snapshots.now(slot.place)?.archiveNow(slot.filename)
+    return archive?.slot === place.slot && archive.lendNow(place, offset, lengthBytes, use)
+  }
 
   const seek: Operations["seek"] = (inode, offset, wanted) =>
     find(inode, {
@@ -177,9 +193,10 @@ const operationsOf = (tree: Tree): Omit<Operations, "root"> => {
         const shown = new TextDecoder().decode(wanted)
         return Effect.fail(vfsError("NoAttribute", shown, "there is no such attribute"))
       }),
-    read,
-    seek,
-    statistics: Effect.succeed(statistics)
+    read: (inode, offset, lengthBytes) => lend(inode, offset, lengthBytes, copyOf),
+    lend,
+    lendNow,
+    seek
   }
 }
 
@@ -190,7 +207,8 @@ export const make = (
   Effect.gen(function* () {
     const tree = yield* openTree(options)
     const operations = operationsOf(tree)
-    return Vfs.of({ root: yield* operations.attributes(rootInode), ...operations })
+    const root = yield* operations.attributes(rootInode)
+    return Vfs.of({ root, ...operations, statistics: statisticsOf(yield* Datastore) })
   })
 
 export const layer = (

@@ -138,7 +138,7 @@ const openFile = (vfs: Operations, path: VfsPath, { end, start = 0 }: ReadOption
 
 /** One piece, in memory of its own. */
 const readPiece = (vfs: Operations, inode: Inode, offset: number, end: number) =>
-  Effect.map(vfs.read(inode, offset, Math.min(pieceBytes, end - offset)), (bytes) => new Uint8Array(bytes))
+  vfs.lend(inode, offset, Math.min(pieceBytes, end - offset), (bytes) => new Uint8Array(bytes))
 
 /** The bytes of a file, in pieces, fetched ahead. */
 export const createReadStream = (

@@ -10,6 +10,9 @@ export interface ListenAddress {
 
 export const loopback = "127.0.0.1"
 
+/** Where a server listens that was not told anything else. */
+export const defaultPort = 8765
+
 /** `HOST:PORT`, `[IPV6]:PORT`, `:PORT` and `PORT` on loopback; undefined for anything else. */
 export const parse = (text: string): ListenAddress | undefined => {
   const [, bracketed, plain, digits] = /^(?:(?:\[([^\]]+)\]|([^:[\]]*)):)?(\d{1,5})$/.exec(text) ?? []

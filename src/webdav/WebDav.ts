@@ -38,8 +38,6 @@ export interface Serving {
   readonly port: number
 }
 
-export const defaultPort = 8765
-
 const connectionsMax = 64
 const headersMaxBytes = 16 * 1024
 const headersTimeoutMillis = 30_000
@@ -81,7 +79,7 @@ const portOf = (server: http.Server): number => {
 export const serve = ({
   allowRemote = false,
   host = Listen.loopback,
-  port = defaultPort
+  port = Listen.defaultPort
 }: ServeOptions = {}): Effect.Effect<Serving, WebDavError, Vfs | Scope.Scope> =>
   Effect.gen(function* () {
     const isLocalOnly = Listen.isLoopback(host)

@@ -141,21 +141,27 @@ const insideOf = (
 
 const program = (name: string): string => path.join(import.meta.dirname, name)
 
-/** Mounts with the driver of that name, as `memoryProgram.ts` knows it. */
-export const openScene = async (driverName: string): Promise<MountScene> => {
+interface ProgramToMount {
+  /** In this folder; it is given the mountpoint and says `ready`. */
+  readonly program: string
+  readonly parameters?: ReadonlyArray<string>
+  /** A shell script that is run before, where the mounts are. */
+  readonly prepare?: string
+}
+
+/** Lets a program mount something. */
+export const openProgramScene = async ({
+  parameters = [],
+  prepare = "",
+  program: name
+}: ProgramToMount): Promise<MountScene> => {
   const mountpoint = path.join(mkdtempSync(path.join(tmpdir(), "granary-fuse-")), "mount point")
   mkdirSync(mountpoint)
   const node = [process.execPath, ...nodeOptions]
-  const driver = new Conversation("unshare", [
-    "-m",
-    "--propagation",
-    "private",
-    "--",
-    ...node,
-    program("memoryProgram.ts"),
-    driverName,
-    mountpoint
-  ])
+  const ownMounts = ["-m", "--propagation", "private", "--"]
+  const shell = ["sh", "-ec", `${prepare}\nexec "$@"`, "sh"]
+  const command = [...node, program(name), mountpoint, ...parameters]
+  const driver = new Conversation("unshare", [...ownMounts, ...shell, ...command])
   const first = await driver.next()
   if (first !== "ready") throw new Error(`the driver did not start: ${first} ${driver.log}`)
   const probe = new Conversation("nsenter", [
@@ -164,6 +170,10 @@ export const openScene = async (driverName: string): Promise<MountScene> => {
   await probe.next()
   return new MountScene(mountpoint, driver, probe)
 }
+
+/** Mounts with the driver of that name, as `memoryProgram.ts` knows it. */
+export const openScene = (driverName: string): Promise<MountScene> =>
+  openProgramScene({ program: "memoryProgram.ts", parameters: [driverName] })
 
 /** Ends everything, at once. */
 export const closeScene = ({ driver, mountpoint, probe }: MountScene): void => {

@@ -49,9 +49,15 @@ export class PrivateMounts {
     return ["-t", pid, "-m", "--", "timeout", "-s", "KILL", String(limitSeconds), ...command]
   }
 
+  /** Logs are written below, too. */
+  get #environment(): NodeJS.ProcessEnv {
+    return { ...process.env, XDG_STATE_HOME: path.join(this.folder, "state") }
+  }
+
   run(...command: ReadonlyArray<string>): Outcome {
     const { status, stderr, stdout } = spawnSync("nsenter", this.#command(command), {
       encoding: "utf8",
+      env: this.#environment,
       cwd: this.folder,
       maxBuffer: 64 * 1024 * 1024
     })
@@ -65,6 +71,7 @@ export class PrivateMounts {
   start(...command: ReadonlyArray<string>): ChildProcess {
     return spawn("nsenter", this.#command(command), {
       cwd: this.folder,
+      env: this.#environment,
       stdio: ["ignore", "pipe", "pipe"]
     })
   }

@@ -205,9 +205,9 @@ describe("a session", () => {
     const asked: Array<number> = []
     const watched: Vfs["Service"] = {
       ...tree(),
-      read: (_, __, lengthBytes) => {
+      lend: (_, __, lengthBytes, use) => {
         asked.push(lengthBytes)
-        return Effect.succeed(new Uint8Array(0))
+        return Effect.sync(() => use(new Uint8Array(0)))
       }
     }
     makeSession(watched).ask(request({ opcode: 15 }, ...readBody(0, 0xffff_ffff)))

@@ -1,5 +1,5 @@
 /**
- * A process that mounts the fixture tree: `memoryProgram.ts DRIVER MOUNTPOINT`. It says `ready`, answers one line to
+ * A process that mounts the fixture tree: `memoryProgram.ts MOUNTPOINT DRIVER`. It says `ready`, answers one line to
  * each line that it is asked, and unmounts when it is told to stop, or when nobody asks any more.
  *
  *     counts      as JSON
@@ -16,17 +16,18 @@ import * as NativeDriver from "../../src/fuse/NativeDriver.ts"
 import { endLater } from "../../src/platform/endLater.ts"
 import { makeFixture } from "./fixtureTree.ts"
 
-const [name = "", mountpoint = ""] = process.argv.slice(2)
+const [mountpoint = "", name = ""] = process.argv.slice(2)
 
 const drivers: Readonly<Record<string, () => Promise<Driver>>> = {
   kernel: () => Promise.resolve(KernelDriver.driver),
   "fuse-native": () => Promise.resolve(NativeDriver.driver),
   "kernel-private": () => Promise.resolve(KernelDriver.driver),
+  "fuse-native-private": () => Promise.resolve(NativeDriver.driver),
   "kernel-pool": () => Promise.resolve(KernelDriver.withReader("pool"))
 }
 
 /** Others than root may only let others in where the machine's configuration allows it. */
-const allowOther = name !== "kernel-private"
+const allowOther = !name.endsWith("-private")
 
 const fixture = makeFixture()
 const lines = createInterface(process.stdin)[Symbol.asyncIterator]()

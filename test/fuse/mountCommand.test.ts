@@ -5,7 +5,8 @@ import { chmodSync, readFileSync, rmdirSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import { until } from "../conformance/fuseDriverSubject.ts"
 import { noMounts } from "./MountScene.ts"
-import { openPrivateMounts, type PrivateMounts } from "./PrivateMounts.ts"
+import type { PrivateMounts } from "./PrivateMounts.ts"
+import { isRunning, openStoreMounts, type Ready, type StoreMounts } from "./StoreMounts.ts"
 
 const sourceScript = `
 cd "$1"; echo hello > a.txt; ln -s a.txt link; ln a.txt hard; mkdir -p sub/deeper; echo deep > sub/deeper/file
@@ -15,60 +16,36 @@ for i in $(seq 300); do echo $i > wide/f$i; done
 truncate -s 8M "$2"; mke2fs -q -F -t ext4 "$2"
 `
 
-interface Ready {
-  readonly mountpoint: string
-  readonly driver: string
-  readonly pid: number
-}
-
 describe.skipIf(noMounts !== undefined)(
   `granary mount${noMounts === undefined ? "" : ` (${noMounts})`}`,
   () => {
+    let on: StoreMounts
     let mounts: PrivateMounts
     let [store, source, image] = ["", "", ""]
 
-    const granary = (...words: ReadonlyArray<string>) => mounts.run(...mounts.granary("-r", store, ...words))
-
-    const backup = (id: string, ...words: ReadonlyArray<string>) => {
-      const { code, error } = granary("backup", "--backup-id", id, ...words)
-      assert.strictEqual(code, 0, error)
-    }
-
-    /** Mounts in the background. */
-    const mount = (...words: ReadonlyArray<string>): Ready => {
-      const { code, error, out } = granary("mount", "--output", "json", ...words)
-      assert.strictEqual(code, 0, error)
-      return JSON.parse(out) as Ready
-    }
-
-    const isRunning = (pid: number): boolean => {
-      try {
-        process.kill(pid, 0)
-        return true
-      } catch {
-        return false
-      }
-    }
+    const granary = (...words: ReadonlyArray<string>) => on.granary(...words)
+    const backup = (id: string, ...words: ReadonlyArray<string>) => on.backup(id, ...words)
+    const mount = (...words: ReadonlyArray<string>): Ready => on.mount(...words)
 
     beforeAll(async () => {
       if (noMounts !== undefined) return
-      mounts = await openPrivateMounts()
-      store = path.join(mounts.folder, "store")
+      on = await openStoreMounts()
+      ;({ mounts, store } = on)
       source = mounts.directory("source")
       image = path.join(mounts.folder, "disk")
       const made = mounts.shell(sourceScript, source, image)
       assert.strictEqual(made.code, 0, made.error)
-      const init = mounts.run(...mounts.granary("init", store))
-      assert.strictEqual(init.code, 0, init.error)
       backup("test", `root.pxar:${source}`, `disk.img:${image}`)
     })
 
-    afterAll(() => mounts?.close())
+    afterAll(() => on?.close())
 
     it("shows the whole store in the background, and ends", async () => {
       const point = mounts.directory("whole")
-      const { driver, mountpoint, pid } = mount(point)
+      const { driver, log, mountpoint, pid } = mount(point)
       assert.deepStrictEqual([driver, mountpoint], ["kernel", point])
+      assert.strictEqual(path.dirname(log ?? ""), path.join(mounts.folder, "state/granary"))
+      assert.strictEqual(readFileSync(log ?? "", "utf8"), "")
       assert.deepStrictEqual(mounts.mounted(), [point])
       const tree = `${point}/host/test/latest/root.pxar`
       const same = mounts.run("diff", "-r", "--no-dereference", "-x", "fifo", source, tree)
@@ -244,6 +221,13 @@ describe.skipIf(noMounts !== undefined)(
       const refused = granary("mount", "--keyfile", wrong, "host/secret", "root.pxar", point)
       assert.strictEqual(refused.code, 1)
       assert.match(refused.error, /key/)
+      // The key of nothing at all is noticed wherever the tree begins.
+      for (const what of [[], ["host/secret"]]) {
+        const { code, error } = granary("mount", "--keyfile", wrong, ...what, point)
+        assert.strictEqual(code, 1)
+        assert.match(error, /host\/secret.*another key.*--keyfile/)
+      }
+      assert.deepStrictEqual(mounts.mounted(), [])
       const { pid } = mount("--keyfile", right, "host/secret", "root.pxar", point)
       assert.strictEqual(mounts.run("cat", `${point}/a.txt`).out, "hello\n")
       const told = readFileSync(`/proc/${pid}/cmdline`, "utf8") + readFileSync(`/proc/${pid}/environ`, "utf8")

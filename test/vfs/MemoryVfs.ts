@@ -138,15 +138,20 @@ export class MemoryVfs {
           const found = xattrs.find(([known]) => keyOf(known) === keyOf(name))
           return found === undefined ? this.#fail("NoAttribute", inode) : Effect.succeed(found[1])
         }),
-      read: (inode, offset, lengthBytes) =>
-        this.#contentOf(inode, ({ read, sizeBytes }) => {
-          const length = Math.max(0, Math.min(lengthBytes, sizeBytes - offset))
-          return length === 0 ? Effect.succeed(new Uint8Array(0)) : read(offset, length)
-        }),
+      read: (inode, offset, lengthBytes) => this.#read(inode, offset, lengthBytes),
+      lendNow: () => false,
+      lend: (inode, offset, lengthBytes, use) => Effect.map(this.#read(inode, offset, lengthBytes), use),
       seek: (inode, offset, wanted) =>
         this.#contentOf(inode, (content) => Effect.succeed(seekIn(content, offset, wanted))),
       statistics: Effect.sync(() => this.statistics)
     }
+  }
+
+  #read(inode: Inode, offset: number, lengthBytes: number): Effect.Effect<Uint8Array, VfsError> {
+    return this.#contentOf(inode, ({ read, sizeBytes }) => {
+      const length = Math.max(0, Math.min(lengthBytes, sizeBytes - offset))
+      return length === 0 ? Effect.succeed(new Uint8Array(0)) : read(offset, length)
+    })
   }
 
   #fail(reason: VfsReason, inode: Inode): Effect.Effect<never, VfsError> {

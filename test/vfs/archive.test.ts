@@ -13,6 +13,7 @@ import { Encoder } from "../../src/format/pxar/Encoder.ts"
 import { makeFileMetadata, MODE_TYPE } from "../../src/model/FileMetadata.ts"
 import * as LinkCounts from "../../src/vfs/archive/LinkCounts.ts"
 import { Listings } from "../../src/vfs/archive/Listings.ts"
+import { copyOf } from "../../src/vfs/content/ContentReader.ts"
 import { placeOf } from "../../src/vfs/tree/inodes.ts"
 import { type Entries, encodeArchive } from "../restore/browseMemory.ts"
 import { lookAtEverything, memoryContent, open, type Reads } from "./memoryArchive.ts"
@@ -78,7 +79,7 @@ describe("an archive", () => {
         assert.strictEqual(a?.attributes.inode, h?.attributes.inode)
         assert.strictEqual(a?.attributes.linkCount, 2)
         assert.deepStrictEqual([a?.attributes.mtimeSeconds, a?.attributes.mtimeNanos], [-5, 7])
-        const found = yield* archive.read(placeOf(h?.attributes.inode ?? 0n), 5, 100)
+        const found = yield* archive.lend(placeOf(h?.attributes.inode ?? 0n), 5, 100, copyOf)
         assert.strictEqual(Buffer.from(found).toString(), "content")
       })
     )

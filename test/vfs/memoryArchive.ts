@@ -1,6 +1,6 @@
 /** File archives in memory, opened as the tree opens them. */
 import * as Effect from "effect/Effect"
-import type { ContentReader } from "../../src/vfs/content/ContentReader.ts"
+import { type ContentReader, copyOf } from "../../src/vfs/content/ContentReader.ts"
 import { countLinks } from "../../src/vfs/archive/countLinks.ts"
 import { Listings } from "../../src/vfs/archive/Listings.ts"
 import * as PxarArchive from "../../src/vfs/archive/PxarArchive.ts"
@@ -24,6 +24,13 @@ export const memoryContent = (bytes: Uint8Array, reads: Reads = []): ContentRead
   return {
     sizeBytes: bytes.length,
     read: look,
+    lendNow: (offset, lengthBytes, _contentEnd, use) => {
+      if (offset < 0 || lengthBytes <= 0 || offset + lengthBytes > bytes.length) return false
+      use(bytes.subarray(offset, offset + lengthBytes))
+      return true
+    },
+    lendLook: (offset, lengthBytes, use) => Effect.map(look(offset, lengthBytes), use),
+    lend: (offset, lengthBytes, _contentEnd, use) => Effect.map(look(offset, lengthBytes), use),
     look,
     seek: () => Effect.succeed(undefined),
     dataBytes: Effect.succeed(bytes.length)
@@ -92,5 +99,5 @@ const lookAt = (archive: PxarArchive.PxarArchive, { inode, kind, sizeBytes }: At
     yield* archive.xattrs(place)
     if (kind === "directory") yield* archive.parent(place.position)
     if (kind === "symlink") yield* archive.readLink(place)
-    if (kind === "file") yield* archive.read(place, 0, Math.min(sizeBytes, 100))
+    if (kind === "file") yield* archive.lend(place, 0, Math.min(sizeBytes, 100), copyOf)
   })

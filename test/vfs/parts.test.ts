@@ -64,7 +64,7 @@ describe("plain entries", () => {
     const fast = (bytes: Uint8Array, extent: ChildExtent) => {
       const directories: Array<readonly [number, number]> = []
       const onDirectory = (end: number, entryStart: number) => void directories.push([end, entryStart])
-      const plain = new PlainEntries({ slot: 9, version, owners, onDirectory })
+      const plain = new PlainEntries({ slot: 9, version, owners, onDirectory, onFile: () => undefined })
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
       return { entry: plain.decode(bytes, view, extent.fileOffset, extent), directories }
     }

@@ -270,6 +270,8 @@ describe("without the key", () => {
           ]
         })
         const path = pathOf(snapshot)
+        // A key of something else here; one of nothing at all is refused (`wrongKey.test.ts`).
+        yield* backUpBlob(second, { key: { crypt: keyOf(4), mode: "encrypt" } })
         for (const options of [{}, { crypt: keyOf(4) }]) {
           yield* Effect.scoped(
             Effect.gen(function* () {

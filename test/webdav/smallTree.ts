@@ -127,6 +127,9 @@ export const make = (root: Node): Vfs["Service"] => {
     xattrNames: () => Effect.succeed([]),
     xattr: () => Effect.fail(vfsError("NoAttribute", "an attribute", "is not there")),
     read: (inode, offset, lengthBytes) => Effect.flatMap(at(inode), ({ read }) => read(offset, lengthBytes)),
+    lendNow: () => false,
+    lend: (inode, offset, lengthBytes, use) =>
+      Effect.flatMap(at(inode), ({ read }) => Effect.map(read(offset, lengthBytes), use)),
     seek: (_, offset) => Effect.succeed(offset),
     statistics: Effect.succeed({ totalBytes: 0, availableBytes: 0, longestNameBytes: 255 })
   }

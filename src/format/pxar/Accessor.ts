@@ -11,15 +11,9 @@
 import * as Effect from "effect/Effect"
 import { attempt } from "../attempt.ts"
 import { fail, type FormatError } from "../FormatError.ts"
-import {
-  checkName,
-  type DirectoryEntry,
-  type Entry,
-  type FileEntry,
-  type HardlinkEntry,
-  withoutTerminator
-} from "./Entry.ts"
+import type { DirectoryEntry, Entry, FileEntry, HardlinkEntry } from "./Entry.ts"
 import { type DecodedEntry, decodeEntry, decodePreamble } from "./EntryDecoder.ts"
+import { decodeFileName } from "./FileName.ts"
 import {
   type ChildExtent,
   type DirectoryExtent,
@@ -188,18 +182,8 @@ export const openDirectory = Effect.fnUntraced(function* <E>(archive: Archive<E>
 /** Decodes the FILENAME item of a child, or asks for more bytes. */
 const decodeChild = (bytes: Uint8Array, extent: ChildExtent): Child | number => {
   const { endOffset, fileOffset, sizeBytes } = extent
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const { contentBytes, item } = Items.readHeader(view, 0, fileOffset)
-  const neededBytes = Items.HEADER_BYTES + contentBytes
-  if (item !== Items.FILENAME) fail("pxar archive", fileOffset, "a FILENAME item", item.name)
-  if (neededBytes > endOffset - fileOffset) {
-    fail("pxar archive", fileOffset, `a FILENAME item that ends before ${endOffset}`, `${neededBytes} bytes`)
-  }
-  if (neededBytes > bytes.length) return neededBytes
-  const content = bytes.subarray(Items.HEADER_BYTES, neededBytes)
-  const name = withoutTerminator(content, fileOffset + Items.HEADER_BYTES).slice()
-  checkName(name, fileOffset + Items.HEADER_BYTES)
-  return { name, fileOffset, entryStart: fileOffset + neededBytes, endOffset, sizeBytes }
+  const decoded = decodeFileName(bytes, fileOffset, endOffset)
+  return typeof decoded === "number" ? decoded : { ...decoded, fileOffset, endOffset, sizeBytes }
 }
 
 const readChild = <E>(archive: Archive<E>, extent: ChildExtent): Effect.Effect<Child, E | FormatError> =>

@@ -18,6 +18,7 @@ import * as Reply from "../protocol/Reply.ts"
 import * as Request from "../protocol/Request.ts"
 import type { Channel } from "./Channel.ts"
 import type { Faults } from "./Faults.ts"
+import * as NameWalks from "./NameWalks.ts"
 import * as OpenDirectories from "./OpenDirectories.ts"
 import * as Underway from "./Underway.ts"
 
@@ -71,6 +72,7 @@ export const make = (options: SessionOptions): Session => {
   const { reply } = channel
   const underway = Underway.make(options.context)
   const directories = OpenDirectories.make()
+  const walks = NameWalks.make()
   const reads = Semaphore.makeUnsafe(readsMax)
 
   /** Runs what answers a request; whatever it throws becomes EIO. */
@@ -108,7 +110,8 @@ export const make = (options: SessionOptions): Session => {
   }
 
   /** That a name is missing may be relied on as long as the directory's own attributes. */
-  const lookup = (head: Request.Head, name: Uint8Array): void =>
+  const lookup = (head: Request.Head, name: Uint8Array): void => {
+    walks.onLookup(head.inode)
     answer(head, special(head, name) ?? tree.lookup(head.inode, name), sendEntry(head), (errno) =>
       errno === Errno.ENOENT
         ? answer(head, tree.attributes(head.inode), ({ validSeconds }) =>
@@ -116,6 +119,7 @@ export const make = (options: SessionOptions): Session => {
           )
         : channel.sendError(head.unique, errno)
     )
+  }
 
   /** Contents never change: there is nothing to open, and the kernel need not ask again (ENOSYS). */
   const open = ({ unique }: Request.Head, flags: number): void => {
@@ -130,9 +134,14 @@ export const make = (options: SessionOptions): Session => {
 
   const openDirectory = (head: Request.Head): void =>
     answer(head, listed(head), (directory) => {
-      const isLasting = directory.listing.validSeconds === Infinity
-      const flags = isLasting ? Reply.OpenFlag.keepCache | Reply.OpenFlag.cacheDirectory : 0
-      channel.send(head.unique, Reply.opened(reply, head.unique, directories.add(directory), flags))
+      const { entries, validSeconds } = directory.listing
+      const isLasting = validSeconds === Infinity
+      const isByName = isLasting && walks.isByName(head.threadId, head.inode, entries.length)
+      const flags = isLasting && !isByName ? Reply.OpenFlag.keepCache | Reply.OpenFlag.cacheDirectory : 0
+      channel.send(
+        head.unique,
+        Reply.opened(reply, head.unique, directories.add({ ...directory, isByName }), flags)
+      )
     })
 
   const list = (head: Request.Head, request: Request.ListRequest): void => {
@@ -143,12 +152,24 @@ export const make = (options: SessionOptions): Session => {
     send(directory)
   }
 
-  const read = (head: Request.Head, offset: number, sizeBytes: number): void =>
+  /** What is lent is sent at once; whatever becomes of the effect afterwards, the answer is given. */
+  const read = (head: Request.Head, offset: number, sizeBytes: number): void => {
+    let isSent = false
+    const send = (bytes: Uint8Array): void => {
+      channel.sendBytes(head.unique, bytes)
+      isSent = true
+    }
+    const lengthBytes = Math.min(sizeBytes, readMaxBytes)
+    if (tree.lendNow(head.inode, offset, lengthBytes, send)) return
     answer(
       head,
-      reads.withPermits(1)(tree.read(head.inode, offset, Math.min(sizeBytes, readMaxBytes))),
-      (bytes) => channel.sendBytes(head.unique, bytes)
+      reads.withPermits(1)(tree.lend(head.inode, offset, lengthBytes, send)),
+      () => undefined,
+      (errno) => {
+        if (!isSent) channel.sendError(head.unique, errno)
+      }
     )
+  }
 
   /** A size of 0 asks how much room is needed. */
   const sendSized = ({ unique }: Request.Head, bytes: Uint8Array, sizeBytes: number): void => {

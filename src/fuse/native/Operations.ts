@@ -170,11 +170,13 @@ export const make = (options: OperationsOptions): Operations => {
     )
   }
 
-  const read = (path: string, offset: number, lengthBytes: number) =>
-    at(path, (inode) => tree.read(inode, offset, lengthBytes)).pipe(
-      Effect.map((bytes) => {
+  /** Puts the bytes where they are wanted, and answers how many there are. */
+  const readInto = (path: string, room: Uint8Array, offset: number, lengthBytes: number) =>
+    at(path, (inode) =>
+      tree.lend(inode, offset, lengthBytes, (bytes) => {
         if (bytes.length > lengthBytes) throw new Error("the tree has given more than was asked for")
-        return bytes
+        room.set(bytes)
+        return bytes.length
       })
     )
 
@@ -204,12 +206,9 @@ export const make = (options: OperationsOptions): Operations => {
     read: (path, _, room, lengthBytes, offset, answer) =>
       run(
         Opcode.read,
-        read(path, offset, lengthBytes),
-        (bytes) => {
-          room.set(bytes)
-          // The package takes the first parameter of a read for its result.
-          answer(bytes.length)
-        },
+        readInto(path, room, offset, lengthBytes),
+        // The package takes the first parameter of a read for its result.
+        (readBytes) => answer(readBytes),
         answer
       ),
     getxattr: (path, name, room, answer) => {

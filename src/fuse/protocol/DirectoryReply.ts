@@ -56,13 +56,15 @@ export interface ListedDirectory {
   readonly inode: Inode
   readonly parent: Inode
   readonly listing: Listing
+  /** Attributes of directories alone: of everything else the name is enough (`NameWalks`). */
+  readonly isByName?: boolean
 }
 
 /** Writes the entries from `cookie` on, in up to `sizeBytes` bytes. An empty reply is the end of the directory. */
 export const encode = (
   reply: ReplyBuffer,
   unique: bigint,
-  { inode, listing: { entries }, parent }: ListedDirectory,
+  { inode, isByName = false, listing: { entries }, parent }: ListedDirectory,
   wanted: {
     readonly cookie: number
     readonly sizeBytes: number
@@ -87,7 +89,7 @@ export const encode = (
         : putNamed(stretch, end, cookie + 1, entry.name, {
             inode: entry.attributes.inode,
             type: typeOf(entry.attributes),
-            attributes: entry.attributes
+            attributes: isByName && entry.attributes.kind !== "directory" ? undefined : entry.attributes
           })
     if (next === undefined) break
     end = next

@@ -7,10 +7,9 @@
  */
 import { fail } from "../../format/FormatError.ts"
 import type { Entry } from "../../format/pxar/Entry.ts"
-import { checkName, withoutTerminator } from "../../format/pxar/Entry.ts"
 import { decodeEntry } from "../../format/pxar/EntryDecoder.ts"
+import { decodeFileName } from "../../format/pxar/FileName.ts"
 import type { ChildExtent } from "../../format/pxar/GoodbyeTable.ts"
-import * as Items from "../../format/pxar/Items.ts"
 
 /** An entry in its place, hard links as they are stored. */
 export interface NamedEntry {
@@ -30,22 +29,10 @@ export const decodeNamed = (
   fileOffset: number,
   limitOffset: number
 ): NamedEntry | number => {
-  if (limitOffset - fileOffset < Items.HEADER_BYTES) {
-    fail("pxar archive", fileOffset, "a FILENAME item", `${limitOffset - fileOffset} bytes`)
-  }
-  if (bytes.length < Items.HEADER_BYTES) return Items.HEADER_BYTES
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const { contentBytes, item } = Items.readHeader(view, 0, fileOffset)
-  const nameBytes = Items.HEADER_BYTES + contentBytes
-  if (item !== Items.FILENAME) fail("pxar archive", fileOffset, "a FILENAME item", item.name)
-  if (nameBytes > limitOffset - fileOffset) {
-    fail("pxar archive", fileOffset, `a FILENAME item that ends before ${limitOffset}`, `${nameBytes} bytes`)
-  }
-  if (nameBytes > bytes.length) return nameBytes
-  const nameOffset = fileOffset + Items.HEADER_BYTES
-  const name = withoutTerminator(bytes.subarray(Items.HEADER_BYTES, nameBytes), nameOffset).slice()
-  checkName(name, nameOffset)
-  const entryStart = fileOffset + nameBytes
+  const named = decodeFileName(bytes, fileOffset, limitOffset)
+  if (typeof named === "number") return named
+  const { entryStart, name } = named
+  const nameBytes = entryStart - fileOffset
   const range = { fileOffset, entryStart, endOffset: limitOffset }
   const decoded = decodeEntry(version, bytes.subarray(nameBytes), range)
   if (typeof decoded === "number") return nameBytes + decoded

@@ -5,6 +5,7 @@
  * Invariant: an entry is either decoded exactly as `decodeChild` and `attributesOf` would, or left to them: whatever is
  * not as it should be in the least is theirs to judge.
  */
+import type { ContentRange } from "../../format/pxar/Accessor.ts"
 import type { ChildExtent } from "../../format/pxar/GoodbyeTable.ts"
 import * as Items from "../../format/pxar/Items.ts"
 import { kindOfMode } from "../../model/FileMetadata.ts"
@@ -18,6 +19,8 @@ export interface PlainOptions {
   readonly owners: Owners
   /** Told of every directory: where it ends, and where its entry begins. */
   readonly onDirectory: (endOffset: number, entryStart: number) => void
+  /** Told of every file: where its content is, and of one in the other stream where it is said to be. */
+  readonly onFile: (fileOffset: number, content: ContentRange) => void
 }
 
 const entryBytes = Items.HEADER_BYTES + Items.ENTRY.maximumBytes
@@ -132,12 +135,23 @@ export class PlainEntries {
     const contentAt = bodyAt + Items.HEADER_BYTES
     const contentBytes = endAt - contentAt
     if (u64At(view, bodyAt + 8) !== contentBytes + Items.HEADER_BYTES) return -1
-    if (kind === "file" && isItem(view, bodyAt, Items.PAYLOAD)) return contentBytes
+    if (kind === "file" && isItem(view, bodyAt, Items.PAYLOAD)) {
+      const offset = endOffset - contentBytes
+      this.#options.onFile(fileOffset, { stream: "archive", offset, sizeBytes: contentBytes })
+      return contentBytes
+    }
     if (endAt > bytes.length) return -1
     if (kind === "file") {
       const isReference = this.#options.version === 2 && isItem(view, bodyAt, Items.PAYLOAD_REF)
       const isExact = isReference && contentBytes === Items.PAYLOAD_REF.maximumBytes
-      return isExact && u64At(view, contentAt) >= Items.HEADER_BYTES ? u64At(view, contentAt + 8) : -1
+      if (!isExact) return -1
+      const payloadOffset = u64At(view, contentAt)
+      if (payloadOffset < Items.HEADER_BYTES) return -1
+      const payloadBytes = u64At(view, contentAt + 8)
+      const offset = payloadOffset + Items.HEADER_BYTES
+      if (payloadBytes >= 0)
+        this.#options.onFile(fileOffset, { stream: "payload", offset, sizeBytes: payloadBytes })
+      return payloadBytes
     }
     const lengthBytes = contentBytes - 1
     const isTarget =

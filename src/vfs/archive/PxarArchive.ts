@@ -12,6 +12,7 @@ import { fail, type FormatError } from "../../format/FormatError.ts"
 import * as Accessor from "../../format/pxar/Accessor.ts"
 import type { Entry as PxarEntry, FileEntry, HardlinkEntry } from "../../format/pxar/Entry.ts"
 import type { ChildExtent } from "../../format/pxar/GoodbyeTable.ts"
+import * as Items from "../../format/pxar/Items.ts"
 import type { ExtendedAttribute } from "../../model/FileMetadata.ts"
 import { PosixError } from "../../platform/Posix.ts"
 import type { ContentReader } from "../content/ContentReader.ts"
@@ -20,9 +21,9 @@ import { once } from "../tree/once.ts"
 import { inWordsOf } from "../tree/toVfsError.ts"
 import type { Attributes, Entry, Inode, Listing, Seek } from "../Vfs.ts"
 import { type VfsError, vfsError } from "../VfsError.ts"
-import { WeightedCache } from "../tree/WeightedCache.ts"
 import { attributesOf, directoryLinkCount, type Owners } from "./attributesOf.ts"
 import * as Directories from "./Directories.ts"
+import { type FileRange, FileRanges, isHeaderOf } from "./FileRanges.ts"
 import { type Found, readChildren, readNamed, readTargets } from "./readEntries.ts"
 import { allSingle, type LinkCounts } from "./LinkCounts.ts"
 import { PlainEntries } from "./PlainEntries.ts"
@@ -67,19 +68,26 @@ export interface PxarArchive {
   readonly linkTarget: (path: ReadonlyArray<Uint8Array>) => Effect.Effect<number | undefined, VfsError>
   readonly readLink: (place: ArchivePlace) => Effect.Effect<Uint8Array, VfsError>
   readonly xattrs: (place: ArchivePlace) => Effect.Effect<ReadonlyArray<ExtendedAttribute>, VfsError>
-  readonly read: (
+  /** The bytes are lent to `use`, as by `ContentReader`. */
+  readonly lend: <A>(
     place: ArchivePlace,
     offset: number,
-    lengthBytes: number
-  ) => Effect.Effect<Uint8Array, VfsError>
+    lengthBytes: number,
+    use: (bytes: Uint8Array) => A
+  ) => Effect.Effect<A, VfsError>
+  /** The same where all of it is in memory; false when it is not, and then `use` was not called. */
+  readonly lendNow: (
+    place: ArchivePlace,
+    offset: number,
+    lengthBytes: number,
+    use: (bytes: Uint8Array) => void
+  ) => boolean
   readonly seek: (
     place: ArchivePlace,
     offset: number,
     wanted: Seek
   ) => Effect.Effect<number | undefined, VfsError>
 }
-
-const filesMax = 4096
 
 const nothing = new Uint8Array(0)
 
@@ -89,8 +97,7 @@ const rangesOf = (
   open: Effect.Effect<ContentReader, VfsError>
 ): Accessor.RangeReader<VfsError> => ({
   sizeBytes,
-  read: (offset, lengthBytes) =>
-    Effect.flatMap(open, (content) => Effect.map(content.look(offset, lengthBytes), (bytes) => bytes.slice()))
+  read: (offset, lengthBytes) => Effect.flatMap(open, (content) => content.look(offset, lengthBytes))
 })
 
 /** What the parts of an open archive share. */
@@ -99,6 +106,7 @@ interface Parts {
   readonly archive: Accessor.Archive<VfsError>
   readonly directories: Directories.Directories
   readonly counts: Effect.Effect<LinkCounts, VfsError>
+  readonly files: FileRanges
 }
 
 type Failure = FormatError | VfsError
@@ -112,7 +120,7 @@ const notLink = (entry: PxarEntry): Resolved =>
     ? fail("pxar archive", entry.targetFileOffset, "an entry that is no hard link", "a hard link")
     : entry
 
-const browsing = ({ archive, counts, directories, options }: Parts) => {
+const browsing = ({ archive, counts, directories, files, options }: Parts) => {
   const { listings, owners, slot, source } = options
   const { version } = archive
   const [directoryStart, leafStart] = [directoryBase(slot), leafBase(slot)]
@@ -195,7 +203,11 @@ const browsing = ({ archive, counts, directories, options }: Parts) => {
       const { table } = yield* directories.open(directoryEnd)
       const onDirectory = (endOffset: number, entryStart: number): void =>
         directories.remember(endOffset, entryStart, directoryEnd)
-      const plain = new PlainEntries({ slot, version, owners, onDirectory })
+      const onFile = (fileOffset: number, content: Accessor.ContentRange): void => {
+        if (files.get(fileOffset) === undefined)
+          files.set(fileOffset, { ...content, isProven: content.stream === "archive" })
+      }
+      const plain = new PlainEntries({ slot, version, owners, onDirectory, onFile })
       const children = yield* readChildren(version, source, table.children, plain)
       const targets = yield* readTargets(archive, source, children)
       let entries = children.map((child) =>
@@ -229,12 +241,10 @@ const browsing = ({ archive, counts, directories, options }: Parts) => {
 
 /** Contents of regular files. */
 const contents = (
-  { archive, options }: Parts,
+  { archive, files, options }: Parts,
   entryOf: (place: ArchivePlace) => Effect.Effect<Resolved, Failure>
 ) => {
   const { payload, source, subject } = options
-  const files = new WeightedCache<number, Accessor.ContentRange>(filesMax)
-
   const rangeOf = (place: ArchivePlace): Effect.Effect<Accessor.ContentRange, Failure> =>
     Effect.gen(function* () {
       const entry = yield* entryOf(place)
@@ -248,27 +258,61 @@ const contents = (
           "the snapshot lacks the archive's contents (its .ppxar part)"
         )
       }
-      const range = yield* Accessor.contentRange(archive, entry)
-      files.set(place.position, range, 1)
+      const range = { ...(yield* Accessor.contentRange(archive, entry)), isProven: true }
+      files.set(place.position, range)
       return range
     })
 
   const known = (place: ArchivePlace) => {
     const range = place.isDirectory ? undefined : files.get(place.position)
-    return range === undefined ? rangeOf(place) : Effect.succeed(range)
+    return range?.isProven === true ? Effect.succeed(range) : rangeOf(place)
   }
 
+  let openPayload: ContentReader | undefined
   const streamOf = ({ stream }: Accessor.ContentRange) =>
-    stream === "archive" || payload === undefined ? Effect.succeed(source) : payload.open
+    stream === "archive" || payload === undefined
+      ? Effect.succeed(source)
+      : Effect.tap(payload.open, (opened) => Effect.sync(() => void (openPayload = opened)))
 
-  const read = (place: ArchivePlace, offset: number, lengthBytes: number) =>
-    Effect.flatMap(known(place), (range) => {
+  const lend = <A>(place: ArchivePlace, offset: number, lengthBytes: number, use: (bytes: Uint8Array) => A) =>
+    Effect.flatMap(known(place), (range): Effect.Effect<A, VfsError> => {
       const wantedBytes = Math.min(lengthBytes, range.sizeBytes - offset)
-      if (wantedBytes <= 0) return Effect.succeed(nothing)
+      if (wantedBytes <= 0) return Effect.succeed(use(nothing))
       return Effect.flatMap(streamOf(range), (content) =>
-        content.read(range.offset + offset, wantedBytes, range.offset + range.sizeBytes)
+        content.lend(range.offset + offset, wantedBytes, range.offset + range.sizeBytes, use)
       )
     })
+
+  /** One that a listing told of is proven on the way: its header stands right before it. */
+  const lendFirst = (
+    content: ContentReader,
+    range: FileRange,
+    wantedBytes: number,
+    use: (bytes: Uint8Array) => void
+  ): boolean => {
+    const { offset, sizeBytes } = range
+    const headerStart = offset - Items.HEADER_BYTES
+    const isHere = content.lendNow(
+      headerStart,
+      Items.HEADER_BYTES + wantedBytes,
+      offset + sizeBytes,
+      (bytes) => {
+        range.isProven = isHeaderOf(bytes, sizeBytes)
+        if (range.isProven) use(bytes.subarray(Items.HEADER_BYTES))
+      }
+    )
+    return isHere && range.isProven
+  }
+
+  const lendNow: PxarArchive["lendNow"] = ({ isDirectory, position }, offset, lengthBytes, use) => {
+    const range = isDirectory || offset < 0 ? undefined : files.get(position)
+    const content = range?.stream === "archive" ? source : openPayload
+    if (range === undefined || content === undefined) return false
+    const wantedBytes = Math.min(lengthBytes, range.sizeBytes - offset)
+    if (wantedBytes <= 0) return false
+    if (!range.isProven) return offset === 0 && lendFirst(content, range, wantedBytes, use)
+    return content.lendNow(range.offset + offset, wantedBytes, range.offset + range.sizeBytes, use)
+  }
 
   /** An archive does not say where a file's holes were. */
   const seek = (place: ArchivePlace, offset: number, wanted: Seek) =>
@@ -277,7 +321,7 @@ const contents = (
       return wanted === "data" ? offset : sizeBytes
     })
 
-  return { read, seek }
+  return { lend, lendNow, seek }
 }
 
 export const open = (options: PxarArchiveOptions): Effect.Effect<PxarArchive, VfsError> =>
@@ -297,9 +341,9 @@ export const open = (options: PxarArchiveOptions): Effect.Effect<PxarArchive, Vf
     const counts: Effect.Effect<LinkCounts, VfsError> = yield* once(
       Effect.suspend(() => options.linkCounts(opened))
     )
-    const parts: Parts = { options, archive, directories, counts }
+    const parts: Parts = { options, archive, directories, counts, files: new FileRanges() }
     const { attributes, entryOf, linkTarget, list, lookup } = browsing(parts)
-    const { read, seek } = contents(parts, entryOf)
+    const { lend, lendNow, seek } = contents(parts, entryOf)
 
     const readLink = (place: ArchivePlace) =>
       Effect.flatMap(entryOf(place), (entry): Effect.Effect<Uint8Array, VfsError> =>
@@ -337,7 +381,8 @@ export const open = (options: PxarArchiveOptions): Effect.Effect<PxarArchive, Vf
       linkTarget: (path) => told(linkTarget(path)),
       readLink: (place) => told(readLink(place)),
       xattrs: (place) => told(xattrs(place)),
-      read: (place, offset, lengthBytes) => told(read(place, offset, lengthBytes)),
+      lendNow,
+      lend: (place, offset, lengthBytes, use) => told(lend(place, offset, lengthBytes, use)),
       seek: (place, offset, wanted) => told(seek(place, offset, wanted))
     }
     return opened

@@ -3,8 +3,9 @@
  * reads as there are places that lie apart.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { attempt } from "../../format/attempt.ts"
-import { fail, type FormatError } from "../../format/FormatError.ts"
+import { fail, FormatError } from "../../format/FormatError.ts"
 import type { Archive } from "../../format/pxar/Accessor.ts"
 import type { FileEntry } from "../../format/pxar/Entry.ts"
 import type { ChildExtent } from "../../format/pxar/GoodbyeTable.ts"
@@ -29,6 +30,23 @@ const smallReadBytes = 512
 /** Runs read at the same time: they are far from each other, so that each may have to be fetched. */
 const runsAtOnce = 8
 
+/** Decodes bytes while they are lent: what decoders hand out are copies. */
+const decodeLent = <A>(
+  source: ContentReader,
+  offset: number,
+  lengthBytes: number,
+  decode: (bytes: Uint8Array) => A
+): Effect.Effect<A, Failure> =>
+  Effect.flatten(
+    source.lendLook(offset, lengthBytes, (bytes): Exit.Exit<A, FormatError> => {
+      try {
+        return Exit.succeed(decode(bytes))
+      } catch (error) {
+        return error instanceof FormatError ? Exit.fail(error) : Exit.die(error)
+      }
+    })
+  )
+
 /** Reads from `start` on, more and more until `decode` has what it needs. */
 const readGrowing = <A extends object>(
   source: ContentReader,
@@ -41,8 +59,7 @@ const readGrowing = <A extends object>(
     let wantedBytes = firstBytes
     for (;;) {
       const lengthBytes = Math.max(0, Math.min(wantedBytes, endOffset - start))
-      const bytes = yield* source.look(start, lengthBytes)
-      const decoded = yield* attempt(() => decode(asPlain(bytes)))
+      const decoded = yield* decodeLent(source, start, lengthBytes, (bytes) => decode(asPlain(bytes)))
       if (typeof decoded !== "number") return decoded
       wantedBytes = Math.max(decoded, 2 * lengthBytes)
     }
@@ -95,8 +112,8 @@ const readAll = <A extends object>(
 ): Effect.Effect<ReadonlyArray<A>, Failure> =>
   Effect.gen(function* () {
     const readRun = (run: Run) =>
-      Effect.flatMap(source.look(run.offset, run.endOffset - run.offset), (bytes) =>
-        attempt(() => decodeRun(bytes, run, extents, decode))
+      decodeLent(source, run.offset, run.endOffset - run.offset, (bytes) =>
+        decodeRun(bytes, run, extents, decode)
       )
     const runs = planRuns(extents)
     const [only] = runs

@@ -5,6 +5,9 @@
  * the chunk. Every other read fetches the chunks it needs and no others; when it goes on where another one ended, the
  * next chunks are on their way as well (`Streams`, `Window`).
  *
+ * Bytes are lent: to a function that is called once at most and keeps no view of them, for their memory is used again.
+ * `read` and `look` answer copies.
+ *
  * Invariants: what is answered is what the index names; a read that is interrupted takes along the fetches that only it
  * waited for; reads do not wait for each other, but for room.
  */
@@ -17,6 +20,7 @@ import { vfsError, type VfsError } from "../VfsError.ts"
 import type { DecodedChunks } from "./DecodedChunks.ts"
 import * as Holes from "./Holes.ts"
 import { RecentChunks } from "./RecentChunks.ts"
+import { Scratch } from "./Scratch.ts"
 import { type Stream, Streams } from "./Streams.ts"
 import * as Waiting from "./Waiting.ts"
 import { Window } from "./Window.ts"
@@ -31,16 +35,38 @@ export interface ContentOptions {
 export interface ContentReader {
   readonly sizeBytes: number
   /**
-   * Exactly `lengthBytes` bytes from `offset` on, which may be a view of a chunk: not to be changed. What is read in
-   * order is fetched ahead; not behind `contentEnd`, where the file ends that the bytes belong to, until several files
-   * were read in order.
+   * What `use` makes of exactly `lengthBytes` bytes from `offset` on, which are lent to it. What is read in order is
+   * fetched ahead; not behind `contentEnd`, where the file ends that the bytes belong to, until several files were read
+   * in order.
    */
+  readonly lend: <A>(
+    offset: number,
+    lengthBytes: number,
+    contentEnd: number,
+    use: (bytes: Uint8Array) => A
+  ) => Effect.Effect<A, VfsError>
+  /**
+   * The same where it takes no waiting and begins no fetch; false when it does, and then `use` was not called. One
+   * synchronous call: a small read from memory costs a few microseconds.
+   */
+  readonly lendNow: (
+    offset: number,
+    lengthBytes: number,
+    contentEnd: number,
+    use: (bytes: Uint8Array) => void
+  ) => boolean
+  /** The same bytes as a copy. `contentEnd` is the archive's by default. */
   readonly read: (
     offset: number,
     lengthBytes: number,
     contentEnd?: number
   ) => Effect.Effect<Uint8Array, VfsError>
   /** The same for what is looked up here and there, like an archive's metadata: nothing is fetched ahead. */
+  readonly lendLook: <A>(
+    offset: number,
+    lengthBytes: number,
+    use: (bytes: Uint8Array) => A
+  ) => Effect.Effect<A, VfsError>
   readonly look: (offset: number, lengthBytes: number) => Effect.Effect<Uint8Array, VfsError>
   /**
    * Where from `offset` on the next data or the next hole begins: a fixed index's chunks of zeros are holes, and the
@@ -54,6 +80,10 @@ export interface ContentReader {
 const defaultWaitSeconds = 60
 
 const nothing = new Uint8Array(0)
+
+export const copyOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes)
+
+type Use<A> = (bytes: Uint8Array) => A
 
 /** One read: a range, the chunks it lies in, and the stream it belongs to, if any. */
 interface Range {
@@ -78,6 +108,7 @@ const makeRead = (
   waiting: ReturnType<typeof Waiting.make>
 ) => {
   const recent = new RecentChunks(decoded, index, crypt)
+  const scratch = new Scratch()
 
   const isNewUse = ({ stream }: Range, chunk: number) => stream === undefined || stream.window.uses(chunk)
 
@@ -89,21 +120,20 @@ const makeRead = (
     return pieceOf(index, chunk, known.data, range)
   }
 
-  const fetch = (range: Range, chunk: number): Effect.Effect<Uint8Array, VfsError> => {
+  const fetch = <A>(range: Range, chunk: number, use: Use<A>): Effect.Effect<A, VfsError> => {
     const [start, end] = [index.start(chunk), index.end(chunk)]
     if (holes.isHole(chunk)) {
-      return Effect.succeed(Holes.zeros(Math.min(range.end, end) - Math.max(range.offset, start)))
+      return Effect.succeed(use(Holes.zeros(Math.min(range.end, end) - Math.max(range.offset, start))))
     }
     const wanted = { digest: index.digest(chunk), sizeBytes: end - start, crypt }
-    return Effect.map(waiting(decoded.get(wanted, isNewUse(range, chunk))), (data) =>
-      pieceOf(index, chunk, data, range)
-    )
+    const usePiece = (data: Uint8Array) => use(pieceOf(index, chunk, data, range))
+    return waiting(decoded.lend(wanted, usePiece, isNewUse(range, chunk)))
   }
 
   /** What is here comes at once, and the rest as it can. */
-  const readSeveral = (range: Range): Effect.Effect<Uint8Array, VfsError> =>
+  const readSeveral = <A>(range: Range, use: Use<A>): Effect.Effect<A, VfsError> =>
     Effect.suspend(() => {
-      const result = new Uint8Array(range.end - range.offset)
+      const result = scratch.take(range.end - range.offset)
       const missing: Array<number> = []
       const put = (chunk: number, piece: Uint8Array): void =>
         result.set(piece, Math.max(index.start(chunk) - range.offset, 0))
@@ -112,10 +142,10 @@ const makeRead = (
         if (piece === undefined) missing.push(chunk)
         else put(chunk, piece)
       }
-      const fetchOne = (chunk: number) => Effect.map(fetch(range, chunk), (piece) => put(chunk, piece))
-      return Effect.as(
-        Effect.forEach(missing, fetchOne, { concurrency: decoded.parallelism + 1, discard: true }),
-        result
+      const fetchOne = (chunk: number) => fetch(range, chunk, (piece) => put(chunk, piece))
+      return Effect.forEach(missing, fetchOne, { concurrency: decoded.parallelism + 1, discard: true }).pipe(
+        Effect.map(() => use(result)),
+        Effect.ensuring(Effect.sync(() => scratch.giveBack(result)))
       )
     })
 
@@ -149,49 +179,68 @@ export const make = (
     }
 
     /** What is fetched ahead gets its turn after what is waited for. */
-    const fetchAll = (range: Range): Effect.Effect<Uint8Array, VfsError> =>
+    const fetchAll = <A>(range: Range, use: Use<A>): Effect.Effect<A, VfsError> =>
       Effect.suspend(() => {
         const { first, last, stream } = range
         if (stream?.isInOrder(last) === true && !holes.isHole(last) && !isHere(last))
           stream.window.waitsFor(last)
         const fill = ahead(range)
         const begun = fill === undefined ? Effect.void : Effect.forkIn(fill, scope)
-        return Effect.andThen(begun, first === last ? fetch(range, first) : readSeveral(range))
+        return Effect.andThen(begun, first === last ? fetch(range, first, use) : readSeveral(range, use))
       })
 
-    const readRange = (range: Range): Effect.Effect<Uint8Array, VfsError> => {
+    const readRange = <A>(range: Range, use: Use<A>): Effect.Effect<A, VfsError> => {
       const piece = range.first === range.last ? recall(range, range.first) : undefined
-      if (piece === undefined) return Effect.andThen(holes.prepare, fetchAll(range))
+      if (piece === undefined) return Effect.andThen(holes.prepare, fetchAll(range, use))
+      const used = use(piece)
       const fill = ahead(range)
-      return fill === undefined ? Effect.succeed(piece) : Effect.as(fill, piece)
+      return fill === undefined ? Effect.succeed(used) : Effect.as(fill, used)
     }
 
-    const within = (
+    const within = <A>(
       offset: number,
       lengthBytes: number,
-      read: (end: number, first: number, last: number) => Effect.Effect<Uint8Array, VfsError>
-    ): Effect.Effect<Uint8Array, VfsError> =>
+      streamAt: ((end: number, first: number) => Stream) | undefined,
+      use: Use<A>
+    ): Effect.Effect<A, VfsError> =>
       Effect.suspend(() => {
         const end = offset + lengthBytes
         if (!(offset >= 0 && lengthBytes >= 0 && end <= sizeBytes)) {
           const detail = `${lengthBytes} bytes at ${offset} lie outside of its ${sizeBytes} bytes`
           return Effect.fail(vfsError("Damaged", subject, detail))
         }
-        if (lengthBytes === 0) return Effect.succeed(nothing)
+        if (lengthBytes === 0) return Effect.succeed(use(nothing))
         const first = index.find(offset)
-        return read(end, first, end <= index.end(first) ? first : index.find(end - 1))
+        const last = end <= index.end(first) ? first : index.find(end - 1)
+        return readRange({ offset, end, first, last, stream: streamAt?.(end, first) }, use)
       })
+
+    const lend: ContentReader["lend"] = (offset, lengthBytes, contentEnd, use) =>
+      within(offset, lengthBytes, (end, first) => streams.follow(offset, end, contentEnd, first), use)
+
+    const lendNow: ContentReader["lendNow"] = (offset, lengthBytes, contentEnd, use) => {
+      const end = offset + lengthBytes
+      if (!(offset >= 0 && lengthBytes > 0 && end <= sizeBytes)) return false
+      const chunk = index.find(offset)
+      if (end > index.end(chunk) || !isHere(chunk)) return false
+      const stream = streams.follow(offset, end, contentEnd, chunk)
+      if (stream.isInOrder(chunk)) {
+        if (!stream.window.isFilled(chunk)) return false
+        stream.window.hasRead = true
+      }
+      const piece = recall({ offset, end, first: chunk, last: chunk, stream }, chunk)
+      if (piece === undefined) return false
+      use(piece)
+      return true
+    }
 
     return {
       sizeBytes,
-      read: (offset, lengthBytes, contentEnd = sizeBytes) =>
-        within(offset, lengthBytes, (end, first, last) =>
-          readRange({ offset, end, first, last, stream: streams.follow(offset, end, contentEnd, first) })
-        ),
-      look: (offset, lengthBytes) =>
-        within(offset, lengthBytes, (end, first, last) =>
-          readRange({ offset, end, first, last, stream: undefined })
-        ),
+      lend,
+      lendNow,
+      read: (offset, lengthBytes, contentEnd = sizeBytes) => lend(offset, lengthBytes, contentEnd, copyOf),
+      lendLook: (offset, lengthBytes, use) => within(offset, lengthBytes, undefined, use),
+      look: (offset, lengthBytes) => within(offset, lengthBytes, undefined, copyOf),
       seek: holes.seek,
       dataBytes: holes.dataBytes
     }

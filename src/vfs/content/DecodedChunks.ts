@@ -5,8 +5,8 @@
  * needs room before it begins; when all is taken by fetches of others, it waits until one of them has come (`Room`).
  * What stays here, and for how long, is `KeptChunks`' business.
  *
- * What is handed out is shared: nobody changes it. It stays as it is for whoever still has it when its room has been
- * given to another chunk.
+ * What is here is shared and lent: nobody changes it, and nobody keeps any of it beyond the synchronous call in which
+ * he got it, for its memory may hold another chunk the moment after.
  *
  * Invariants: of one chunk at most one fetch is under way, and it ends when nobody waits for it any more; a failure is
  * never kept; the chunks here and under way take `maxBytes` at most, and one larger than that is never kept; all ends
@@ -39,9 +39,16 @@ export interface DecodedChunks {
   readonly maxBytes: number
   /** How many fetches the store can do at once. */
   readonly parallelism: number
-  /** The chunk, from here or from the store. `isNewUse`: not the same use as a moment ago; default true. */
-  readonly get: (wanted: SizedChunk, isNewUse?: boolean) => Effect.Effect<Uint8Array, ReadError>
-  /** What is here, without waiting for anything. Whoever uses it says so (`touch`). */
+  /**
+   * What `use` makes of the chunk, from here or from the store. `use` keeps no view of it. `isNewUse`: not the same use
+   * as a moment ago; default true.
+   */
+  readonly lend: <A>(
+    wanted: SizedChunk,
+    use: (data: Uint8Array) => A,
+    isNewUse?: boolean
+  ) => Effect.Effect<A, ReadError>
+  /** What is here, without waiting for anything, for this moment. Whoever uses it says so (`touch`). */
   readonly find: (name: ChunkName) => KeptChunk | undefined
   readonly touch: (chunk: KeptChunk, isNewUse: boolean) => void
   /**
@@ -97,16 +104,21 @@ export const make = (
       if (chunk !== undefined) kept.touch(chunk, isNewUse)
     }
 
-    const get = (wanted: SizedChunk, isNewUse = true) =>
-      Effect.suspend((): Effect.Effect<Uint8Array, ReadError> => {
+    const lend: DecodedChunks["lend"] = (wanted, use, isNewUse = true) =>
+      Effect.suspend(() => {
         const data = kept.find(wanted)?.data
-        if (data === undefined) {
-          return Effect.tap(fetches.wait(wanted), () => Effect.sync(() => touch(wanted, isNewUse)))
+        if (data !== undefined && data.length !== wanted.sizeBytes) {
+          touch(wanted, isNewUse)
+          return Effect.fail(otherLength(wanted, data))
         }
-        touch(wanted, isNewUse)
-        return data.length === wanted.sizeBytes
-          ? Effect.succeed(data)
-          : Effect.fail(otherLength(wanted, data))
+        const touchAndUse = (found: Uint8Array) => {
+          touch(wanted, isNewUse)
+          return use(found)
+        }
+        return data === undefined
+          ? fetches.wait(wanted, touchAndUse)
+          : // At once: what is here now may be gone after a pause.
+            Effect.succeed(touchAndUse(data))
       })
 
     const hold = (wanted: SizedChunk): Effect.Effect<HeldChunk | undefined> =>
@@ -117,7 +129,12 @@ export const make = (
           return Effect.succeed(undefined)
         }
         kept.hold(wanted, sizeBytes)
-        const fetching = isHere ? Effect.succeed(undefined) : Effect.forkIn(fetches.wait(wanted), scope)
+        const fetching = isHere
+          ? Effect.succeed(undefined)
+          : Effect.forkIn(
+              fetches.wait(wanted, () => undefined),
+              scope
+            )
         return Effect.map(fetching, (fiber) => ({
           sizeBytes,
           isHere: () => kept.find(wanted) !== undefined,
@@ -132,7 +149,7 @@ export const make = (
     return {
       maxBytes: kept.maxBytes,
       parallelism: chunks.parallelism,
-      get,
+      lend,
       find: (name) => kept.find(name),
       touch: (chunk, isNewUse) => kept.touch(chunk, isNewUse),
       hold,

@@ -3,7 +3,8 @@
  *
  * Invariants: of one chunk, with one length, at most one fetch is under way; it belongs to those who wait for it and
  * to the scope: one who leaves lets the others wait, and the last one takes it along. A failure is never kept. What
- * has come is kept before anybody who waits goes on.
+ * has come is kept, if there is room for it, and everybody who waits uses it in the same moment: later its memory may
+ * be another chunk's.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -13,7 +14,7 @@ import type * as Scope from "effect/Scope"
 import { ChunkError } from "../../platform/ChunkCodec.ts"
 import type { ReadError } from "../../restore/ArchiveReader.ts"
 import type { ChunkStore } from "../../store/ChunkStore.ts"
-import { type ChunkName, type KeptChunks, textOf } from "./KeptChunks.ts"
+import { type ChunkName, type KeptChunks, type Reservation, textOf } from "./KeptChunks.ts"
 import type { Room } from "./Room.ts"
 
 export interface SizedChunk extends ChunkName {
@@ -21,10 +22,12 @@ export interface SizedChunk extends ChunkName {
   readonly sizeBytes: number
 }
 
+/** One who waits: is told once what has come. */
+type Waiter = (exit: Exit.Exit<Uint8Array, ReadError>) => void
+
 interface Flight {
   readonly wanted: SizedChunk
-  readonly landing: Deferred.Deferred<Uint8Array, ReadError>
-  waiting: number
+  readonly waiting: Set<Waiter>
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   hasLanded: boolean
 }
@@ -36,6 +39,17 @@ export const otherLength = ({ digest, sizeBytes }: SizedChunk, { length }: Uint8
 
 /** Who names another length waits for another thing. */
 const keyOf = (wanted: SizedChunk): string => `${textOf(wanted)} ${wanted.sizeBytes}`
+
+const usedExit = <A>(
+  exit: Exit.Exit<Uint8Array, ReadError>,
+  use: (data: Uint8Array) => A
+): Exit.Exit<A, ReadError> => {
+  try {
+    return Exit.map(exit, use)
+  } catch (defect) {
+    return Exit.die(defect)
+  }
+}
 
 export class Fetches {
   readonly #chunks: ChunkStore["Service"]
@@ -51,60 +65,58 @@ export class Fetches {
     this.#scope = scope
   }
 
-  wait(wanted: SizedChunk): Effect.Effect<Uint8Array, ReadError> {
+  /** Waits for the chunk, and for what `use` makes of it, which is called once at most, and keeps nothing of it. */
+  wait<A>(wanted: SizedChunk, use: (data: Uint8Array) => A): Effect.Effect<A, ReadError> {
     return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(this.#join(wanted), (flight) =>
-        Effect.ensuring(restore(Deferred.await(flight.landing)), this.#leave(flight))
-      )
+      Effect.suspend(() => {
+        const used = Deferred.makeUnsafe<A, ReadError>()
+        const waiter: Waiter = (exit) => void Deferred.doneUnsafe(used, usedExit(exit, use))
+        return Effect.flatMap(this.#join(wanted, waiter), (flight) =>
+          Effect.ensuring(restore(Deferred.await(used)), this.#leave(flight, waiter))
+        )
+      })
     )
   }
 
-  #join(wanted: SizedChunk): Effect.Effect<Flight> {
-    return Effect.suspend(() => {
-      const known = this.#flights.get(keyOf(wanted))
-      if (known === undefined) return this.#start(wanted)
-      known.waiting += 1
-      return Effect.succeed(known)
-    })
+  #join(wanted: SizedChunk, waiter: Waiter): Effect.Effect<Flight> {
+    const known = this.#flights.get(keyOf(wanted))
+    if (known === undefined) return this.#start(wanted, waiter)
+    known.waiting.add(waiter)
+    return Effect.succeed(known)
   }
 
-  #start(wanted: SizedChunk): Effect.Effect<Flight> {
-    const flight: Flight = {
-      wanted,
-      landing: Deferred.makeUnsafe(),
-      waiting: 1,
-      fiber: undefined,
-      hasLanded: false
-    }
+  #start(wanted: SizedChunk, waiter: Waiter): Effect.Effect<Flight> {
+    const flight: Flight = { wanted, waiting: new Set([waiter]), fiber: undefined, hasLanded: false }
     this.#flights.set(keyOf(wanted), flight)
     const { crypt, digest, sizeBytes } = wanted
-    const read = Effect.filterOrFail(
-      this.#chunks.read({ digest, crypt, sizeBytes }),
-      ({ length }) => length === sizeBytes,
-      (data) => otherLength(wanted, data)
-    )
-    const fetch = this.#room.inTurn(sizeBytes, read, (exit, hasRoom) => this.#land(flight, exit, hasRoom))
+    const read = (room: Reservation | undefined) =>
+      Effect.filterOrFail(
+        this.#chunks.read({ digest, crypt, sizeBytes }, room?.part),
+        ({ length }) => length === sizeBytes,
+        (data) => otherLength(wanted, data)
+      )
+    const fetch = this.#room.inTurn(sizeBytes, read, (exit, room) => this.#land(flight, exit, room))
     return Effect.map(Effect.forkIn(fetch, this.#scope), (fiber) => {
       flight.fiber = fiber
       // One that ends before it has begun does not land by itself.
-      fiber.addObserver(() => this.#land(flight, Exit.interrupt(), false))
+      fiber.addObserver(() => this.#land(flight, Exit.interrupt(), undefined))
       return flight
     })
   }
 
-  #land(flight: Flight, exit: Exit.Exit<Uint8Array, ReadError>, hasRoom: boolean): void {
+  #land(flight: Flight, exit: Exit.Exit<Uint8Array, ReadError>, room: Reservation | undefined): void {
     if (flight.hasLanded) return
     flight.hasLanded = true
     this.#forget(flight)
     const { crypt, digest } = flight.wanted
-    if (hasRoom && Exit.isSuccess(exit)) this.#kept.add({ digest, crypt }, exit.value)
-    Deferred.doneUnsafe(flight.landing, exit)
+    if (room !== undefined && Exit.isSuccess(exit)) this.#kept.add({ digest, crypt }, exit.value, room)
+    for (const waiter of flight.waiting) waiter(exit)
   }
 
-  #leave(flight: Flight): Effect.Effect<void> {
+  #leave(flight: Flight, waiter: Waiter): Effect.Effect<void> {
     return Effect.suspend(() => {
-      flight.waiting -= 1
-      if (flight.waiting > 0 || flight.hasLanded || flight.fiber === undefined) return Effect.void
+      flight.waiting.delete(waiter)
+      if (flight.waiting.size > 0 || flight.hasLanded || flight.fiber === undefined) return Effect.void
       this.#forget(flight)
       return Fiber.interrupt(flight.fiber)
     })

@@ -7,10 +7,15 @@
  * asked for all the time. The names of chunks that had to go are remembered for a while: one that comes back has been
  * used before.
  *
+ * They lie in one stretch of shared memory that is used again and again (`ChunkRoom`), for fresh memory costs twice
+ * what is done with it: pages to be filled with zeros, and a garbage collector that is called for each 64 MiB of it. A
+ * chunk for which there is room but no gap gets memory of its own.
+ *
  * Everything in here is synchronous. Invariants: chunks here and on their way never take more than `maxBytes`; a chunk
- * that is gone has no `data` any more, so whoever holds on to its record holds on to no memory.
+ * that is gone has no `data` any more, and what it lay in may hold another one at once: so nobody keeps `data`, or a
+ * view of it, beyond the synchronous call in which he found it.
  */
-import { wholePages } from "../../platform/ChunkRoom.ts"
+import { ChunkRoom, wholePages } from "../../platform/ChunkRoom.ts"
 import type { CryptConfig } from "../../format/CryptConfig.ts"
 import type { Digest } from "../../model/Digest.ts"
 
@@ -24,8 +29,10 @@ export interface KeptChunk {
   readonly name: ChunkName
   /** What it takes. */
   readonly memoryBytes: number
-  /** Not to be changed. Undefined when the chunk is gone. */
+  /** Not to be changed, and not to be kept. Undefined when the chunk is gone. */
   data: Uint8Array | undefined
+  /** Its part of the room, unless it has memory of its own. */
+  readonly part: Uint8Array | undefined
   /** How often it was asked for, as far as it matters. */
   uses: number
   holders: number
@@ -38,6 +45,18 @@ export const textOf = (name: ChunkName): string => `${name.digest} ${fingerprint
 /** From this many uses on a chunk is old. */
 const usesOfOld = 2
 
+/** Room for a chunk that is on its way. */
+export interface Reservation {
+  readonly memoryBytes: number
+  /** Where it is to be put; undefined when there is no gap for it. */
+  readonly part: Uint8Array | undefined
+  /** Whether the chunk has come, or will not. */
+  isOver: boolean
+}
+
+/** Chunks have many sizes, and leave gaps that fit none: with so much more place than they may take, they find one. */
+const spaciousness = 1.125
+
 interface Held {
   readonly sizeBytes: number
   holders: number
@@ -49,6 +68,7 @@ export const memoryBytes = (sizeBytes: number): number => wholePages(sizeBytes)
 export class KeptChunks {
   readonly maxBytes: number
   readonly #oldBytesMax: number
+  readonly #room: ChunkRoom
   /** By the key's fingerprint, then by digest: the two are never put together for a look. */
   readonly #chunks = new Map<string, Map<Digest, KeptChunk>>()
   /** Least recently used first. */
@@ -69,6 +89,7 @@ export class KeptChunks {
   constructor(maxBytes: number) {
     this.maxBytes = wholePages(maxBytes)
     this.#oldBytesMax = Math.floor(this.maxBytes / 2)
+    this.#room = new ChunkRoom(this.maxBytes * spaciousness)
   }
 
   /** Of what is here. */
@@ -105,33 +126,37 @@ export class KeptChunks {
     return lockedBytes + this.#reservedBytes + memoryBytes(sizeBytes) <= this.maxBytes
   }
 
-  /** Makes room for a chunk that is on its way, the young go first; false when what may go is not enough. */
-  reserve(sizeBytes: number): boolean {
-    if (!this.fits(sizeBytes)) return false
+  /** Makes room for a chunk that is on its way, the young go first; undefined when what may go is not enough. */
+  reserve(sizeBytes: number): Reservation | undefined {
+    if (!this.fits(sizeBytes)) return undefined
     this.#reservedBytes += memoryBytes(sizeBytes)
     for (const generation of [this.#young, this.#old]) {
-      for (const chunk of generation) {
-        if (this.#keptBytes + this.#reservedBytes <= this.maxBytes) return true
-        this.#drop(chunk)
-        this.#remember(chunk)
-      }
+      this.#dropUntil(generation, () => this.#keptBytes + this.#reservedBytes <= this.maxBytes)
     }
-    return true
+    let part = this.#room.take(sizeBytes)
+    this.#dropUntil(this.#young, () => (part ??= this.#room.take(sizeBytes)) !== undefined)
+    return { memoryBytes: memoryBytes(sizeBytes), part, isOver: false }
   }
 
-  /** The chunk has come, or will not. */
-  release(sizeBytes: number): void {
-    this.#reservedBytes -= memoryBytes(sizeBytes)
+  /** The chunk will not come; of one that has come this changes nothing. */
+  release(reservation: Reservation): void {
+    if (reservation.isOver) return
+    this.#end(reservation)
+    if (reservation.part !== undefined) this.#room.giveBack(reservation.part)
   }
 
-  /** A chunk that has come, where room was just released for it. */
-  add(name: ChunkName, data: Uint8Array): void {
+  /** A chunk that has come, where there is room for it. */
+  add(name: ChunkName, data: Uint8Array, reservation: Reservation): void {
     const known = this.find(name)
     if (known !== undefined) this.#drop(known)
     const text = textOf(name)
     const holders = this.#held.get(text)?.holders ?? 0
     const uses = this.#recover(text) ? usesOfOld - 1 : 0
-    const chunk: KeptChunk = { name, memoryBytes: memoryBytes(data.length), data, uses, holders }
+    const isInPart = reservation.part?.buffer === data.buffer
+    if (isInPart) this.#end(reservation)
+    else this.release(reservation)
+    const part = isInPart ? reservation.part : undefined
+    const chunk: KeptChunk = { name, memoryBytes: memoryBytes(data.length), data, part, uses, holders }
     this.#shelf(name).set(name.digest, chunk)
     this.#keptBytes += chunk.memoryBytes
     if (holders === 0) this.#insert(chunk)
@@ -200,11 +225,27 @@ export class KeptChunks {
     if (this.#old.delete(chunk)) this.#oldBytes -= chunk.memoryBytes
   }
 
+  #end(reservation: Reservation): void {
+    reservation.isOver = true
+    this.#reservedBytes -= reservation.memoryBytes
+  }
+
+  /** Least recently used first. */
+  #dropUntil(generation: ReadonlySet<KeptChunk>, isEnough: () => boolean): void {
+    for (const chunk of generation) {
+      if (isEnough()) return
+      this.#drop(chunk)
+      this.#remember(chunk)
+    }
+    isEnough()
+  }
+
   #drop(chunk: KeptChunk): void {
     this.#remove(chunk)
     this.#keptBytes -= chunk.memoryBytes
     this.#shelf(chunk.name).delete(chunk.name.digest)
     chunk.data = undefined
+    if (chunk.part !== undefined) this.#room.giveBack(chunk.part)
   }
 
   #remember(chunk: KeptChunk): void {

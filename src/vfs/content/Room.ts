@@ -9,13 +9,13 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { KeptChunks } from "./KeptChunks.ts"
+import type { KeptChunks, Reservation } from "./KeptChunks.ts"
 
 interface Place {
   readonly sizeBytes: number
   readonly given: Deferred.Deferred<void>
   isGiven: boolean
-  hasRoom: boolean
+  room: Reservation | undefined
 }
 
 export class Room {
@@ -37,27 +37,28 @@ export class Room {
   }
 
   /**
-   * Runs `fetch` in its turn. `settle` hears at once what it came to, and whether the room that was released right
-   * before is there for it; with what is left then others go on.
+   * Runs `fetch` in its turn, with the room that it got. `settle` hears at once what it came to, and may take the room
+   * for it; with what is left then others go on.
    */
   inTurn<A, E>(
     sizeBytes: number,
-    fetch: Effect.Effect<A, E>,
-    settle: (exit: Exit.Exit<A, E>, hasRoom: boolean) => void
+    fetch: (room: Reservation | undefined) => Effect.Effect<A, E>,
+    settle: (exit: Exit.Exit<A, E>, room: Reservation | undefined) => void
   ): Effect.Effect<A, E> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.suspend(() => {
-        const place: Place = { sizeBytes, given: Deferred.makeUnsafe(), isGiven: false, hasRoom: false }
+        const place: Place = { sizeBytes, given: Deferred.makeUnsafe(), isGiven: false, room: undefined }
         this.#waiting.add(place)
         this.serve()
         const waits = place.isGiven ? Effect.void : Deferred.await(place.given)
-        return restore(Effect.andThen(waits, fetch)).pipe(
+        const fetched = Effect.suspend(() => fetch(place.room))
+        return restore(Effect.andThen(waits, fetched)).pipe(
           Effect.onExit((exit) =>
             Effect.sync(() => {
               this.#waiting.delete(place)
               if (place.isGiven) this.#placesGiven -= 1
-              if (place.hasRoom) this.#kept.release(sizeBytes)
-              settle(exit, place.hasRoom)
+              settle(exit, place.room)
+              if (place.room !== undefined) this.#kept.release(place.room)
               this.serve()
             })
           )
@@ -77,11 +78,11 @@ export class Room {
 
   #serveAll(): void {
     for (const place of this.#waiting) {
-      place.hasRoom = this.#kept.reserve(place.sizeBytes)
-      while (!place.hasRoom) {
+      place.room = this.#kept.reserve(place.sizeBytes)
+      while (place.room === undefined) {
         if (this.#placesGiven > 0) return
         if (!this.#dismissHolder()) break
-        place.hasRoom = this.#kept.reserve(place.sizeBytes)
+        place.room = this.#kept.reserve(place.sizeBytes)
       }
       this.#waiting.delete(place)
       this.#placesGiven += 1

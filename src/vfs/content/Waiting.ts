@@ -24,6 +24,12 @@ export interface WaitingOptions {
 const firstPauseMillis = 250
 const longestPauseMillis = 5000
 
+/**
+ * Who comes after somebody who has waited in vain waits this long: a system asks several times for what a program reads
+ * once, and none of these questions is to take as long as the first.
+ */
+const awayMillis = 2000
+
 /** The same read may well succeed a little later. */
 const isPassing = (error: ReadError): boolean => {
   if (error._tag === "ObjectStoreError") return error.retryable
@@ -50,29 +56,35 @@ const retries = (beginMillis: number, limitMillis: number) =>
     )
   )
 
+const tooLong = (subject: string, millis: number) =>
+  Effect.fail(vfsError("Unreachable", subject, `the store has not answered for ${millis / 1000} seconds`))
+
 /** Makes reads of one archive wait, and fail in the words of the tree. */
-export const make =
-  (decoded: DecodedChunks, { limitSeconds, subject }: WaitingOptions) =>
-  <A>(read: Effect.Effect<A, ReadError>): Effect.Effect<A, VfsError> => {
-    const limitMillis = limitSeconds * 1000
-    const tooLong = Effect.fail(
-      vfsError("Unreachable", subject, `the store has not answered for ${2 * limitSeconds} seconds`)
-    )
-    return Effect.flatMap(Clock.currentTimeMillis, (beginMillis) =>
-      read.pipe(
-        Effect.retry(retries(beginMillis, limitMillis)),
-        Effect.timeoutOrElse({ duration: 2 * limitMillis, orElse: () => tooLong }),
-        Effect.catch((error) => {
-          if (error._tag === "VfsError") return Effect.fail(error)
-          const failure = asVfsError(subject, error)
-          const isTold = failure.reason === "Damaged" && decoded.isFirstTold(subjectOf(error))
-          return Effect.andThen(
-            isTold ? Effect.logWarning(failure.message) : Effect.void,
-            Effect.fail(failure)
-          )
-        })
-      )
-    )
+export const make = (decoded: DecodedChunks, { limitSeconds, subject }: WaitingOptions) => {
+  /** The last read has waited in vain. */
+  let isAway = false
+
+  const fail = (error: ReadError | VfsError): Effect.Effect<never, VfsError> => {
+    const failure = error._tag === "VfsError" ? error : asVfsError(subject, error)
+    isAway = failure.reason === "Unreachable"
+    const isTold =
+      error._tag !== "VfsError" && failure.reason === "Damaged" && decoded.isFirstTold(subjectOf(error))
+    return Effect.andThen(isTold ? Effect.logWarning(failure.message) : Effect.void, Effect.fail(failure))
   }
+
+  return <A>(read: Effect.Effect<A, ReadError>): Effect.Effect<A, VfsError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (beginMillis) => {
+      const limitMillis = Math.min(limitSeconds * 1000, isAway ? awayMillis : Infinity)
+      return read.pipe(
+        Effect.retry(retries(beginMillis, limitMillis)),
+        Effect.timeoutOrElse({
+          duration: 2 * limitMillis,
+          orElse: () => tooLong(subject, 2 * limitMillis)
+        }),
+        Effect.tap(() => Effect.sync(() => void (isAway = false))),
+        Effect.catch(fail)
+      )
+    })
+}
 
 const subjectOf = (error: ReadError): string => (error._tag === "ChunkError" ? error.digest : error.message)

@@ -21,12 +21,15 @@ export interface HoldingsOptions<K, A, E> {
 
 export interface Holdings<K, A, E> {
   readonly use: <B, E2>(wanted: K, use: (thing: A) => Effect.Effect<B, E2>) => Effect.Effect<B, E | E2>
+  /** The thing if it is open, for this moment: whoever goes on with it later may find it closed. Counts as a use. */
+  readonly now: (wanted: K) => A | undefined
 }
 
 interface Holding<A, E> {
   readonly scope: Scope.Closeable
   readonly opening: Deferred.Deferred<A, E>
   isOpen: boolean
+  thing: A | undefined
   users: number
   lastUsedMillis: number
 }
@@ -46,6 +49,7 @@ export const make = <K, A, E>(
 
     const close = (key: string, holding: Holding<A, E>): Effect.Effect<void> => {
       if (held.get(key) === holding) held.delete(key)
+      holding.thing = undefined
       return Scope.close(holding.scope, Exit.void)
     }
 
@@ -72,6 +76,7 @@ export const make = <K, A, E>(
           scope,
           opening: Deferred.makeUnsafe<A, E>(),
           isOpen: false,
+          thing: undefined,
           users: 1,
           lastUsedMillis: 0
         }
@@ -79,6 +84,7 @@ export const make = <K, A, E>(
         const opened = Effect.andThen(makeRoom, Scope.provide(open(wanted), scope)).pipe(
           Effect.onExit((exit) => {
             holding.isOpen = Exit.isSuccess(exit)
+            holding.thing = Exit.isSuccess(exit) ? exit.value : undefined
             Deferred.doneUnsafe(holding.opening, exit)
             return holding.isOpen ? Effect.void : close(key, holding)
           })
@@ -110,7 +116,18 @@ export const make = <K, A, E>(
       )
     )
 
+    const now = (wanted: K): A | undefined => {
+      const key = keyOf(wanted)
+      const holding = held.get(key)
+      if (holding?.thing === undefined) return undefined
+      holding.lastUsedMillis = clock.currentTimeMillisUnsafe()
+      held.delete(key)
+      held.set(key, holding)
+      return holding.thing
+    }
+
     return {
+      now,
       use: (wanted, use) =>
         Effect.acquireUseRelease(
           enter(wanted),

@@ -45,6 +45,8 @@ export interface OpenSnapshot {
   readonly loose: (filename: string) => Effect.Effect<Uint8Array, VfsError>
   /** A file archive by the stored name of its entries. */
   readonly archive: (filename: string) => Effect.Effect<PxarArchive, VfsError>
+  /** Those that are open already. */
+  readonly archiveNow: (filename: string) => PxarArchive | undefined
 }
 
 export interface OpenSnapshots {
@@ -53,6 +55,8 @@ export interface OpenSnapshots {
     place: SnapshotPlace,
     use: (opened: OpenSnapshot) => Effect.Effect<B, VfsError>
   ) => Effect.Effect<B, VfsError>
+  /** The snapshot if it is open, for this moment. */
+  readonly now: (place: SnapshotPlace) => OpenSnapshot | undefined
 }
 
 export interface OpenSnapshotsOptions {
@@ -143,7 +147,12 @@ const openSnapshot = (
     const blob = (filename: string) =>
       Effect.flatMap(lineOf(filename), (found) => inWordsOf(subjectOf(filename))(waiting(reader.blob(found))))
 
-    const archive = yield* onceEach((filename) => options.openArchive({ reader, content }, filename))
+    const open = new Map<string, PxarArchive>()
+    const archive = yield* onceEach((filename) =>
+      Effect.tap(options.openArchive({ reader, content }, filename), (opened) =>
+        Effect.sync(() => open.set(filename, opened))
+      )
+    )
 
     return {
       reader,
@@ -151,13 +160,26 @@ const openSnapshot = (
       content,
       blob,
       loose: (filename) => inWordsOf(subjectOf(filename))(waiting(readLoose(reader, filename))),
-      archive
+      archive,
+      archiveNow: (filename) => open.get(filename)
     }
   })
 
+/** Paths of places, each made once: it is needed with every request. */
+const makeKeys = () => {
+  const keys = new WeakMap<SnapshotPlace, string>()
+  return (place: SnapshotPlace): string => {
+    const known = keys.get(place)
+    if (known !== undefined) return known
+    const key = Snapshot.toPath(place.namespace, place.snapshot)
+    keys.set(place, key)
+    return key
+  }
+}
+
 export const make = (options: OpenSnapshotsOptions): Effect.Effect<OpenSnapshots, never, Scope.Scope> =>
   Holdings.make({
-    keyOf: ({ namespace, snapshot }: SnapshotPlace) => Snapshot.toPath(namespace, snapshot),
+    keyOf: makeKeys(),
     open: (place) => openSnapshot(options, place),
     idleSeconds: options.idleSeconds,
     openMax

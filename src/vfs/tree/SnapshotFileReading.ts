@@ -24,13 +24,14 @@ export interface SnapshotFiles {
     node: Node,
     file: SnapshotFile
   ) => Effect.Effect<FileSize, VfsError>
-  readonly read: (
+  /** The bytes are lent to `use`, as by `ContentReader`. */
+  readonly lend: <A>(
     opened: OpenSnapshot,
     node: Node,
     file: SnapshotFile,
-    offset: number,
-    lengthBytes: number
-  ) => Effect.Effect<Uint8Array, VfsError>
+    range: { readonly offset: number; readonly lengthBytes: number },
+    use: (bytes: Uint8Array) => A
+  ) => Effect.Effect<A, VfsError>
   readonly seek: (
     opened: OpenSnapshot,
     node: Node,
@@ -111,14 +112,16 @@ export const make = (): SnapshotFiles => {
         ({ reason }) => reason === "KeyNeeded" || reason === "Damaged",
         () => Effect.succeed(guess(file))
       ),
-    read: (opened, node, file, offset, lengthBytes) =>
+    lend: (opened, node, file, { lengthBytes, offset }, use) =>
       file.kind === "chunks"
         ? Effect.flatMap(chunksOf(opened, file), (content) => {
             const wantedBytes = Math.min(lengthBytes, content.sizeBytes - offset)
-            return wantedBytes <= 0 ? Effect.succeed(nothing) : content.read(offset, wantedBytes)
+            return wantedBytes <= 0
+              ? Effect.succeed(use(nothing))
+              : content.lend(offset, wantedBytes, content.sizeBytes, use)
           })
         : Effect.map(contentOf(opened, node, file), (content) =>
-            content.subarray(offset, offset + lengthBytes)
+            use(content.subarray(offset, offset + lengthBytes))
           ),
     seek: (opened, node, file, offset, wanted) =>
       file.kind === "chunks"

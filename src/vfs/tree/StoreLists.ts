@@ -1,16 +1,16 @@
 /**
  * StoreLists: which namespaces, groups and finished snapshots there are. A list is asked for when somebody needs it,
- * and asked for again when it is some seconds old.
+ * and asked for again when it is some seconds old; see `KeptLists` for what becomes of it when nobody answers.
  */
-import * as Cache from "effect/Cache"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
 import type { Datastore } from "../../datastore/Datastore.ts"
 import * as BackupGroup from "../../model/BackupGroup.ts"
 import * as Namespace from "../../model/Namespace.ts"
 import type * as Snapshot from "../../model/Snapshot.ts"
 import type { StorageError } from "../../store/StorageError.ts"
 import type { StoreError } from "../../store/StoreError.ts"
+import * as KeptLists from "./KeptLists.ts"
 import { nameOf, type SnapshotPlace } from "./OpenSnapshots.ts"
 import { patient } from "./patient.ts"
 import { toVfsError } from "./toVfsError.ts"
@@ -48,7 +48,7 @@ const listsMax = 512
 
 const separator = "\n"
 
-export const make = (options: StoreListsOptions): Effect.Effect<StoreLists> =>
+export const make = (options: StoreListsOptions): Effect.Effect<StoreLists, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { datastore, only, validSeconds, waitSeconds } = options
     const { hierarchy } = datastore
@@ -57,10 +57,7 @@ export const make = (options: StoreListsOptions): Effect.Effect<StoreLists> =>
       Effect.mapError(patient(waitSeconds)(effect), (error) => toVfsError(subject, error))
 
     const lists = <A>(find: (key: string) => Effect.Effect<A, VfsError>) =>
-      Cache.makeWith(find, {
-        capacity: listsMax,
-        timeToLive: (exit) => (Exit.isSuccess(exit) ? `${validSeconds * 1000} millis` : 0)
-      })
+      KeptLists.make({ validSeconds, max: listsMax }, find)
 
     const namespaces = yield* lists((key) => {
       const around = Namespace.parse(key)
@@ -83,10 +80,9 @@ export const make = (options: StoreListsOptions): Effect.Effect<StoreLists> =>
     const entryOf = (at: SnapshotPlace) => told(nameOf(at), hierarchy.entry(at.namespace, at.snapshot))
 
     return {
-      namespaces: (around) => Cache.get(namespaces, around),
-      groups: (namespace) => (only === undefined ? Cache.get(groups, namespace) : Effect.succeed([only])),
-      snapshots: (namespace, group) =>
-        Cache.get(snapshots, `${namespace}${separator}${BackupGroup.format(group)}`),
+      namespaces: (around) => namespaces(around),
+      groups: (namespace) => (only === undefined ? groups(namespace) : Effect.succeed([only])),
+      snapshots: (namespace, group) => snapshots(`${namespace}${separator}${BackupGroup.format(group)}`),
       isThere: (at) =>
         Effect.catchIf(
           Effect.map(entryOf(at), ({ finished }) => finished),

@@ -9,6 +9,7 @@ import * as PxarParts from "../../restore/browse/PxarParts.ts"
 import { splitPath } from "../../restore/browse/TreeNode.ts"
 import type { StorageError } from "../../store/StorageError.ts"
 import { storeError, type StoreError } from "../../store/StoreError.ts"
+import { checkKey } from "./checkKey.ts"
 import { placeOf } from "./inodes.ts"
 import type { NodePlace } from "./Nodes.ts"
 import { nameOf, type OpenSnapshots, type SnapshotPlace } from "./OpenSnapshots.ts"
@@ -126,7 +127,7 @@ const openArchiveRoot = (
 export const openRoot = (parts: RootParts, root: VfsRoot): Effect.Effect<FoundRoot, Failure> =>
   Effect.gen(function* () {
     const { archive, namespace = Namespace.root, path, snapshot } = root
-    const { datastore, template } = parts
+    const { crypt, datastore, template } = parts
     if (snapshot !== undefined) {
       const at = { namespace, snapshot }
       yield* requireSnapshot(parts, at)
@@ -140,9 +141,11 @@ export const openRoot = (parts: RootParts, root: VfsRoot): Effect.Effect<FoundRo
     if (group === undefined) {
       // Lists nothing, and fails when there is no such namespace.
       yield* datastore.hierarchy.namespaces(namespace, 0)
+      if (crypt !== undefined) yield* checkKey(datastore, crypt, namespace, undefined)
       return { place: { kind: "branch", namespace, names: [] }, directory: undefined }
     }
     yield* requireGroup(parts, namespace, group)
+    if (crypt !== undefined) yield* checkKey(datastore, crypt, namespace, group)
     const names = template.hasGroupFolder ? template.ofGroup(group) : []
     return { place: { kind: "branch", namespace, names }, directory: undefined }
   })

@@ -29,7 +29,7 @@ export interface VfsOptions {
   readonly template?: string
   /** Decrypts. What it does not fit to is shown all the same, and cannot be read. */
   readonly crypt?: CryptConfig
-  /** Room for decoded chunks. Default 128 MiB. */
+  /** Room for decoded chunks. Default 96 MiB. */
   readonly cacheBytes?: number
   /** For how long a store is waited for that cannot be reached. Default 60. */
   readonly waitSeconds?: number

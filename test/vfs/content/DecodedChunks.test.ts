@@ -8,7 +8,9 @@ import * as fc from "fast-check"
 import { TestClock } from "effect/testing"
 import { ChunkError } from "../../../src/platform/ChunkCodec.ts"
 import type { ReadError } from "../../../src/restore/ArchiveReader.ts"
+import { copyOf } from "../../../src/vfs/content/ContentReader.ts"
 import * as DecodedChunks from "../../../src/vfs/content/DecodedChunks.ts"
+import type { SizedChunk } from "../../../src/vfs/content/Fetches.ts"
 import {
   contentOf,
   contentsOf,
@@ -43,7 +45,7 @@ const withinBytes = (maxBytes: number, steps: ReadonlyArray<Step>) =>
     for (const { chunk, what } of steps) {
       const content = contents[chunk] ?? new Uint8Array(0)
       if (what === "get")
-        reading.push({ content, fiber: yield* Effect.forkChild(decoded.get(wantedOf(content))) })
+        reading.push({ content, fiber: yield* Effect.forkChild(get(decoded, wantedOf(content))) })
       if (what === "hold") {
         yield* decoded.readers.enter(holder)
         held.push(...[yield* decoded.hold(wantedOf(content))].filter((one) => one !== undefined))
@@ -64,11 +66,15 @@ const withinBytes = (maxBytes: number, steps: ReadonlyArray<Step>) =>
   })
 
 /** Gets chunks one after the other, and counts the requests that took. */
+/** A copy: what is lent may be gone the moment after. */
+const get = (decoded: DecodedChunks.DecodedChunks, wanted: SizedChunk, isNewUse?: boolean) =>
+  decoded.lend(wanted, copyOf, isNewUse)
+
 const getAll = (store: FarStore, decoded: DecodedChunks.DecodedChunks, contents: ReadonlyArray<Uint8Array>) =>
   Effect.gen(function* () {
     const before = store.asked.length
     for (const content of contents) {
-      const got = yield* Effect.forkChild(decoded.get(wantedOf(content)))
+      const got = yield* Effect.forkChild(get(decoded, wantedOf(content)))
       yield* TestClock.adjust(latencyMillis)
       assert.deepStrictEqual(yield* Fiber.join(got), content)
     }
@@ -82,13 +88,13 @@ describe("one fetch for all", () => {
       const store = new FarStore([content])
       const decoded = yield* DecodedChunks.make(store.chunks)
       const readers = yield* Effect.forEach(Array.from({ length: 20 }), () =>
-        Effect.forkChild(decoded.get(wantedOf(content)))
+        Effect.forkChild(get(decoded, wantedOf(content)))
       )
       yield* TestClock.adjust(latencyMillis)
       const got = yield* Effect.forEach(readers, (reader) => Fiber.join(reader))
-      got.push(yield* decoded.get(wantedOf(content)))
+      got.push(yield* get(decoded, wantedOf(content)))
       assert.strictEqual(store.asked.length, 1)
-      for (const data of got) assert.strictEqual(data, got[0])
+      for (const data of got) assert.deepStrictEqual(data, got[0])
       assert.deepStrictEqual(got[0], content)
     })
   )
@@ -100,7 +106,7 @@ describe("one fetch for all", () => {
       const decoded = yield* DecodedChunks.make(store.chunks)
       const failure = new ChunkError({ digest: digestOf(content), reason: "Corrupt", detail: "torn" })
       store.failures.set(digestOf(content), failure)
-      const readers = yield* Effect.forEach([1, 2], () => Effect.forkChild(decoded.get(wantedOf(content))))
+      const readers = yield* Effect.forEach([1, 2], () => Effect.forkChild(get(decoded, wantedOf(content))))
       yield* TestClock.adjust(latencyMillis)
       for (const reader of readers) assert.strictEqual(yield* Effect.flip(Fiber.join(reader)), failure)
       assert.deepStrictEqual(decoded.sizes(), { keptBytes: 0, underWayBytes: 0 })
@@ -114,12 +120,12 @@ describe("one fetch for all", () => {
       const content = contentOf(1)
       const store = new FarStore([content])
       const decoded = yield* DecodedChunks.make(store.chunks)
-      const wrong = yield* Effect.forkChild(decoded.get({ ...wantedOf(content), sizeBytes: 99 }))
-      const right = yield* Effect.forkChild(decoded.get(wantedOf(content)))
+      const wrong = yield* Effect.forkChild(get(decoded, { ...wantedOf(content), sizeBytes: 99 }))
+      const right = yield* Effect.forkChild(get(decoded, wantedOf(content)))
       yield* TestClock.adjust(latencyMillis)
       assert.deepStrictEqual(yield* Fiber.join(right), content)
       const told = yield* Effect.flip(Fiber.join(wrong))
-      const late = yield* Effect.flip(decoded.get({ ...wantedOf(content), sizeBytes: 101 }))
+      const late = yield* Effect.flip(get(decoded, { ...wantedOf(content), sizeBytes: 101 }))
       assert.include(told.message, "its index says 99 bytes, it holds 4096")
       assert.include(late.message, "its index says 101 bytes, it holds 4096")
       assert.strictEqual(store.asked.length, 2)
@@ -134,12 +140,12 @@ describe("one fetch for all", () => {
       const wanted = wantedOf(content)
       const keys = [undefined, keyNamed("aa:bb"), keyNamed("cc:dd")]
       const readers = yield* Effect.forEach(keys, (crypt) =>
-        Effect.forkChild(decoded.get({ ...wanted, crypt }))
+        Effect.forkChild(get(decoded, { ...wanted, crypt }))
       )
       yield* TestClock.adjust(latencyMillis)
       yield* Effect.forEach(readers, (reader) => Fiber.join(reader))
       assert.strictEqual(store.asked.length, 3)
-      yield* decoded.get({ ...wanted, crypt: keyNamed("aa:bb") })
+      yield* get(decoded, { ...wanted, crypt: keyNamed("aa:bb") })
       assert.strictEqual(store.asked.length, 3)
     })
   )
@@ -152,8 +158,8 @@ describe("those who leave", () => {
       const store = new FarStore([content])
       const decoded = yield* DecodedChunks.make(store.chunks)
       const [first, second] = [
-        yield* Effect.forkChild(decoded.get(wantedOf(content))),
-        yield* Effect.forkChild(decoded.get(wantedOf(content)))
+        yield* Effect.forkChild(get(decoded, wantedOf(content))),
+        yield* Effect.forkChild(get(decoded, wantedOf(content)))
       ]
       yield* TestClock.adjust(latencyMillis / 2)
       yield* Fiber.interrupt(first)
@@ -173,7 +179,7 @@ describe("those who leave", () => {
       const scope = yield* Scope.make()
       const decoded = yield* Scope.provide(DecodedChunks.make(store.chunks), scope)
       const readers = yield* Effect.forEach(contents, (content) =>
-        Effect.forkChild(decoded.get(wantedOf(content)))
+        Effect.forkChild(get(decoded, wantedOf(content)))
       )
       yield* decoded.hold(wantedOf(contentOf(9)))
       yield* TestClock.adjust(1)
@@ -215,7 +221,7 @@ describe("within its bytes", () => {
       const store = new FarStore(contents)
       const decoded = yield* DecodedChunks.make(store.chunks, { maxBytes: 3 * pageBytes })
       const readers = yield* Effect.forEach(contents, (content) =>
-        Effect.forkChild(decoded.get(wantedOf(content)))
+        Effect.forkChild(get(decoded, wantedOf(content)))
       )
       for (const asked of [3, 6, 7]) {
         yield* TestClock.adjust(latencyMillis - 1)
@@ -235,7 +241,7 @@ describe("within its bytes", () => {
       const store = new FarStore(contents)
       const decoded = yield* DecodedChunks.make(store.chunks, { maxBytes: pageBytes })
       const [first, second, third] = yield* Effect.forEach(contents, (content) =>
-        Effect.forkChild(decoded.get(wantedOf(content)))
+        Effect.forkChild(get(decoded, wantedOf(content)))
       )
       yield* TestClock.adjust(1)
       if (first === undefined || second === undefined || third === undefined) return assert.fail("three")
@@ -262,7 +268,7 @@ describe("within its bytes", () => {
       const store = new FarStore(contentsOf(3))
       const decoded = yield* DecodedChunks.make(store.chunks)
       yield* getAll(store, decoded, contentsOf(2))
-      const reader = yield* Effect.forkChild(decoded.get({ ...wantedOf(contentOf(2)), sizeBytes: 2 ** 50 }))
+      const reader = yield* Effect.forkChild(get(decoded, { ...wantedOf(contentOf(2)), sizeBytes: 2 ** 50 }))
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(decoded.sizes(), { keptBytes: 2 * pageBytes, underWayBytes: 0 })
       yield* TestClock.adjust(latencyMillis)
@@ -291,7 +297,7 @@ describe("what stays", () => {
       const store = new FarStore(contents)
       const decoded = yield* DecodedChunks.make(store.chunks, { maxBytes: 10 * pageBytes })
       yield* getAll(store, decoded, [contentOf(0)])
-      for (let again = 0; again < 10; again++) yield* decoded.get(wantedOf(contentOf(0)), false)
+      for (let again = 0; again < 10; again++) yield* get(decoded, wantedOf(contentOf(0)), false)
       yield* getAll(store, decoded, contents.slice(1))
       assert.strictEqual(yield* getAll(store, decoded, [contentOf(0)]), 1)
     })

@@ -20,6 +20,8 @@ import type { ChunkStore, WantedChunk } from "../../../src/store/ChunkStore.ts"
 
 const identity = { uuid: new Uint8Array(16), ctime: 0 }
 
+export const KIB = 1024
+
 export const latencyMillis = 50
 
 /** Of a key that does not matter otherwise. */
@@ -90,7 +92,7 @@ export class FarStore {
   constructor(contents: ReadonlyArray<Uint8Array>, parallelism = 12, crypt?: CryptConfig) {
     for (const content of contents) this.#contents.set(digestOf(content, crypt), content)
     this.chunks = {
-      read: (wanted: WantedChunk) => Effect.suspend(() => this.#read(wanted)),
+      read: (wanted: WantedChunk, target?: Uint8Array) => Effect.suspend(() => this.#read(wanted, target)),
       digest: (data: Uint8Array, key: CryptConfig | undefined) =>
         Effect.sync(() => {
           this.digestsComputed += 1
@@ -100,7 +102,10 @@ export class FarStore {
     } as unknown as ChunkStore["Service"]
   }
 
-  #read({ digest, sizeBytes }: WantedChunk): Effect.Effect<Uint8Array, ReadError> {
+  #read(
+    { digest, sizeBytes }: WantedChunk,
+    target: Uint8Array | undefined
+  ): Effect.Effect<Uint8Array, ReadError> {
     const content = this.#contents.get(digest)
     this.asked.push(digest)
     this.underWay += 1
@@ -116,7 +121,9 @@ export class FarStore {
         const detail = `its index says ${sizeBytes} bytes, it holds ${content.length}`
         return yield* new ChunkError({ digest, reason: "Corrupt", detail })
       }
-      return new Uint8Array(content)
+      if (target === undefined) return new Uint8Array(content)
+      target.set(content)
+      return target.subarray(0, content.length)
     }).pipe(
       Effect.onInterrupt(() => Effect.sync(() => void (this.interrupted += 1))),
       Effect.ensuring(

@@ -15,14 +15,13 @@ import {
   FarStore,
   fixedOf,
   keyNamed,
+  KIB,
   latencyMillis,
   readerOf,
   readInOrder,
   subject,
   timed
 } from "./farStore.ts"
-
-const KIB = 1024
 
 describe("zeros", () => {
   const chunkBytes = 4 * KIB
@@ -107,6 +106,18 @@ describe("zeros", () => {
 describe("those who leave", () => {
   const contents = contentsOf(100, 64 * KIB)
 
+  /** Reads twenty chunks in order, and goes away while a store that answers nobody any more is asked for the next. */
+  const leaveWhileReading = (store: FarStore, reader: ContentReader.ContentReader) =>
+    Effect.gen(function* () {
+      const first = readInOrder(reader, 32 * KIB, 0, 20 * 64 * KIB)
+      yield* timed(Effect.andThen(first, reader.read(20 * 64 * KIB, 100)))
+      store.millis = Infinity
+      const last = yield* Effect.forkChild(readInOrder(reader, 32 * KIB, 20 * 64 * KIB, 40 * 64 * KIB))
+      for (let turn = 0; turn < 20; turn++) yield* TestClock.adjust(1)
+      yield* Fiber.interrupt(last)
+      assert.isAbove(store.underWay, 5)
+    })
+
   it.effect("a read that is interrupted takes its fetches along", () =>
     Effect.gen(function* () {
       const store = new FarStore(contents)
@@ -125,14 +136,7 @@ describe("those who leave", () => {
       const store = new FarStore(contents)
       const decoded = yield* DecodedChunks.make(store.chunks)
       const reader = yield* ContentReader.make(decoded, dynamicOf(contents), undefined, { subject })
-      yield* timed(
-        readInOrder(reader, 32 * KIB, 0, 20 * 64 * KIB).pipe(Effect.andThen(reader.read(20 * 64 * KIB, 100)))
-      )
-      store.millis = Infinity
-      const last = yield* Effect.forkChild(readInOrder(reader, 32 * KIB, 20 * 64 * KIB, 40 * 64 * KIB))
-      for (let turn = 0; turn < 20; turn++) yield* TestClock.adjust(1)
-      yield* Fiber.interrupt(last)
-      assert.isAbove(store.underWay, 5)
+      yield* leaveWhileReading(store, reader)
       assert.strictEqual(decoded.readers.count, 1)
       yield* TestClock.adjust(2 * lookSeconds * 1000)
       assert.strictEqual(store.underWay, 0)
@@ -165,14 +169,7 @@ describe("those who leave", () => {
         ContentReader.make(decoded, dynamicOf(contents), undefined, { subject }),
         scope
       )
-      yield* timed(
-        readInOrder(reader, 32 * KIB, 0, 20 * 64 * KIB).pipe(Effect.andThen(reader.read(20 * 64 * KIB, 100)))
-      )
-      store.millis = Infinity
-      const last = yield* Effect.forkChild(readInOrder(reader, 32 * KIB, 20 * 64 * KIB, 40 * 64 * KIB))
-      for (let turn = 0; turn < 20; turn++) yield* TestClock.adjust(1)
-      yield* Fiber.interrupt(last)
-      assert.isAbove(store.underWay, 5)
+      yield* leaveWhileReading(store, reader)
       yield* Scope.close(scope, Exit.void)
       yield* TestClock.adjust(1)
       assert.strictEqual(store.underWay, 0)

@@ -12,6 +12,7 @@ import {
   digestOf,
   dynamicOf,
   FarStore,
+  KIB,
   latencyMillis,
   pageBytes,
   readerOf,
@@ -19,8 +20,6 @@ import {
   subject,
   timed
 } from "./farStore.ts"
-
-const KIB = 1024
 
 describe("in order", () => {
   it.effect(

@@ -1,0 +1,195 @@
+/**
+ * Mounts of datastores in a bucket that is 50 ms away: an image read from one end to the other beside a reader that
+ * takes one chunk after the other, and how many requests it takes to see a large archive for the first time. The server
+ * is the tests' own, in memory; it counts.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { spawn } from "node:child_process"
+import { once as onceEvent } from "node:events"
+import { mkdirSync, rmSync } from "node:fs"
+import * as path from "node:path"
+import * as BucketReading from "../src/datastore/BucketReading.ts"
+import * as Datastore from "../src/datastore/Datastore.ts"
+import * as Mount from "../src/fuse/Mount.ts"
+import * as ArchiveName from "../src/model/ArchiveName.ts"
+import * as BackupGroup from "../src/model/BackupGroup.ts"
+import * as Namespace from "../src/model/Namespace.ts"
+import * as Snapshot from "../src/model/Snapshot.ts"
+import { stack } from "../src/objectstore/decorators/stack.ts"
+import * as S3ObjectStore from "../src/objectstore/s3/S3ObjectStore.ts"
+import * as NodePlatform from "../src/platform/NodePlatform.ts"
+import * as SnapshotReader from "../src/restore/SnapshotReader.ts"
+import * as StoreBucket from "../src/store/bucket/StoreBucket.ts"
+import type { MemoryBucket } from "../src/testing/MemoryBucket.ts"
+import { type Place, settingsOf } from "../test/objectstore/s3/buckets.ts"
+import * as S3Endpoint from "../test/s3/S3Endpoint.ts"
+import { storeName, uploadStore } from "../test/store/bucket/bucketScene.ts"
+import { makeTree, once, type Scale, sizes } from "./mountData.ts"
+import type { Figure } from "./mountLocal.ts"
+import type { Places } from "./mountPeers.ts"
+import { type Argv, run, usageOf } from "./mountProcesses.ts"
+import { writeImage } from "./s3Store.ts"
+
+export const latencyMillis = 50
+
+const imageName = "disk.img"
+/** What a chunk takes in the bucket: latency shall count, and not how fast one machine plays all the parts. */
+const noiseBytes = 64 * 1024
+
+interface Listed {
+  readonly "backup-id": string
+  readonly "backup-time": number
+}
+
+const makeStore = async (granary: Argv, folder: string, scale: Scale, tree: string): Promise<void> => {
+  const image = `${folder}.img`
+  writeImage(image, "an image far away", sizes[scale].remoteChunks, noiseBytes)
+  const backup = ["backup", "--repository", folder, "--change-detection", "data", "--backup-id"]
+  await run([...granary, "init", folder])
+  await run([...granary, ...backup, "image", `${imageName}:${image}`])
+  await run([...granary, ...backup, "tree", `tree.pxar:${tree}`])
+  rmSync(image)
+}
+
+/** The server behind the delay. */
+const late = (url: string) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.promise(async () => {
+        const script = path.join(import.meta.dirname, "s3Proxy.ts")
+        const argv = ["--conditions=development", script, url, String(latencyMillis)]
+        const proxy = spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "inherit"] })
+        const [printed] = (await onceEvent(proxy.stdout, "data")) as [Buffer]
+        return { proxy, url: printed.toString().trim() }
+      }),
+      ({ proxy }) => Effect.sync(() => proxy.stdin.end())
+    ),
+    (started) => started.url
+  )
+
+const straight = (place: Place) =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const objects = yield* stack(yield* S3ObjectStore.make(settingsOf(place)))
+      return BucketReading.layer(StoreBucket.make({ objects, name: storeName, title: "the bucket" }))
+    })
+  )
+
+const inSeconds = <A, E, R>(work: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const beginMillis = performance.now()
+    yield* work
+    return (performance.now() - beginMillis) / 1000
+  })
+
+/** Each chunk when the one before is there; the clock begins when the index is. */
+const readOneByOne = (place: Place, snapshot: Snapshot.Snapshot) =>
+  Effect.gen(function* () {
+    const { chunks } = yield* Datastore.Datastore
+    const reader = yield* SnapshotReader.open({ namespace: Namespace.root, snapshot })
+    const index = yield* reader.index(yield* reader.find(ArchiveName.fromClient(imageName).client))
+    return yield* inSeconds(
+      Effect.gen(function* () {
+        for (let chunk = 0; chunk < index.count; chunk++) {
+          const sizeBytes = index.end(chunk) - index.start(chunk)
+          yield* chunks.read({ digest: index.digest(chunk), sizeBytes, crypt: undefined })
+        }
+      })
+    )
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(Layer.provideMerge(straight(place), NodePlatform.layer)),
+    Effect.scoped
+  )
+
+const mounted = <A>(place: Place, mountpoint: string, use: (handle: Mount.MountHandle) => Promise<A>) =>
+  Effect.gen(function* () {
+    mkdirSync(mountpoint, { recursive: true })
+    const handle = yield* Mount.mount({
+      store: { kind: "bucket", settings: settingsOf(place), store: storeName, title: "the bucket" },
+      mountpoint,
+      driver: "kernel"
+    })
+    return yield* Effect.promise(() => use(handle))
+  }).pipe(Effect.scoped)
+
+/** What stands in the snapshot's directory is looked at before the clock runs, as an index is for the other one. */
+const readMounted = (place: Place, mountpoint: string) =>
+  mounted(place, mountpoint, async ({ pid }) => {
+    const file = path.join(mountpoint, "host/image/latest", imageName)
+    await run(["stat", file])
+    const { wallSeconds } = await run(["dd", `if=${file}`, "of=/dev/null", "bs=1M", "status=none"])
+    return { wallSeconds, ...usageOf(pid) }
+  })
+
+const countRequests = (endpoint: S3Endpoint.S3Endpoint, place: Place, mountpoint: string) => {
+  const ls = (step: string, flags: string) =>
+    Effect.suspend(() => {
+      const before = endpoint.served.length
+      return mounted(place, mountpoint, async ({ pid }) => {
+        const { wallSeconds } = await run([
+          "sh",
+          "-ec",
+          `ls ${flags} "$0" > /dev/null`,
+          path.join(mountpoint, "host/tree/latest/tree.pxar/")
+        ])
+        const { memoryPeakBytes } = usageOf(pid)
+        return [
+          { step: `requests of ${step}`, program: "granary", value: endpoint.served.length - before },
+          { step, program: "granary", value: wallSeconds, memoryPeakBytes }
+        ]
+      })
+    })
+  return Effect.map(
+    Effect.all([ls("first ls -l", "-l"), ls("first ls -lR", "-lR")]),
+    (all): ReadonlyArray<Figure> => all.flat()
+  )
+}
+
+const measureBucket = (
+  memory: MemoryBucket,
+  snapshot: Snapshot.Snapshot,
+  mountpoint: string,
+  rounds: number
+) =>
+  Effect.gen(function* () {
+    const endpoint = yield* S3Endpoint.start({ memory })
+    const place: Place = { ...endpoint, url: yield* late(endpoint.url) }
+    const figures: Array<Figure> = []
+    for (let round = 0; round < rounds; round++) {
+      const { memoryPeakBytes, processorSeconds, wallSeconds } = yield* readMounted(place, mountpoint)
+      figures.push(
+        {
+          step: "sequential, 50 ms",
+          program: "granary",
+          value: wallSeconds,
+          memoryPeakBytes,
+          processorSeconds
+        },
+        { step: "sequential, 50 ms", program: "one by one", value: yield* readOneByOne(place, snapshot) }
+      )
+    }
+    return [...figures, ...(yield* countRequests(endpoint, place, mountpoint))]
+  }).pipe(Effect.scoped)
+
+export const measureRemote = async (
+  granary: Argv,
+  { mountpoint, store, tree }: Places,
+  scale: Scale,
+  rounds: number
+): Promise<ReadonlyArray<Figure>> => {
+  const local = `${store}-far-away`
+  await once(tree, (folder) => {
+    mkdirSync(folder)
+    makeTree(folder, scale)
+  })
+  await once(local, (folder) => makeStore(granary, folder, scale, tree))
+  const listed = await run([...granary, "snapshots", "--repository", local, "--output", "json"])
+  const found = (JSON.parse(listed.output) as ReadonlyArray<Listed>).find(
+    (each) => each["backup-id"] === "image"
+  )
+  if (found === undefined) throw new Error(`no snapshot of the image: ${listed.output}`)
+  const snapshot = Snapshot.make(BackupGroup.make("host", "image"), found["backup-time"])
+  return Effect.runPromise(measureBucket(uploadStore(local), snapshot, mountpoint, rounds))
+}
