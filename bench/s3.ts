@@ -92,9 +92,14 @@ const oneRound = (
     remember(costs, "backup", cost)
     const objects = yield* Store.objectsOf(folder, place, snapshot, `plain-${noiseBytes}-${round}`)
     remember(costs, "plain puts", yield* timed(putAll(place, objects)))
+    const same = `same-${noiseBytes}-${round}`
+    const worked = yield* Store.readAndPut(place, image, path.join(work, same), same)
+    remember(costs, "puts with a backup's work", worked)
     remember(costs, "restore", yield* Store.restoreStraight(place, snapshot, target))
     const keys = objects.map(({ key }) => key)
     remember(costs, "plain gets", yield* timed(getAll(place, keys)))
+    const written = yield* Store.getAndWrite(place, folder, snapshot, same, target)
+    remember(costs, "gets with a restore's work", written)
     if (server !== "direct") {
       remember(costs, "read ahead", yield* Store.readAhead(place, snapshot))
       remember(costs, "one by one", yield* Store.readOneByOne(place, snapshot))

@@ -1,6 +1,6 @@
 /**
  * What Granary on S3 is compared with: the SDK by itself, so many puts or gets of the same objects at a time, and
- * nothing done with what comes. And the clock for both.
+ * nothing done with what comes; or what a caller does with each, at the same time. And the clock for both.
  */
 import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3"
 import { NodeHttpHandler } from "@smithy/node-http-handler"
@@ -45,19 +45,16 @@ const makeClient = ({ accessKey, region, secretKey, url }: Place): S3Client =>
     requestHandler: new NodeHttpHandler({ httpAgent: { maxSockets: requestsInFlight, keepAlive: true } })
   })
 
-const inParallel = <A>(
+const inParallel = <A, E = never, R = never>(
   place: Place,
   items: ReadonlyArray<A>,
-  run: (client: S3Client, item: A) => Promise<unknown>,
+  run: (client: S3Client, item: A, number: number) => Effect.Effect<unknown, E, R>,
   concurrency = requestsInFlight
 ) =>
   Effect.acquireUseRelease(
     Effect.sync(() => makeClient(place)),
     (client) =>
-      Effect.forEach(items, (item) => Effect.promise(() => run(client, item)), {
-        concurrency,
-        discard: true
-      }),
+      Effect.forEach(items, (item, number) => run(client, item, number), { concurrency, discard: true }),
     (client) => Effect.sync(() => client.destroy())
   )
 
@@ -66,18 +63,46 @@ export interface PlainObject {
   readonly read: () => Promise<Uint8Array>
 }
 
+const put = (client: S3Client, Bucket: string, Key: string, Body: Uint8Array) =>
+  Effect.promise(() => client.send(new PutObjectCommand({ Bucket, Key, Body })))
+
+const get = (client: S3Client, Bucket: string, Key: string) =>
+  Effect.promise(async () => {
+    const { Body } = await client.send(new GetObjectCommand({ Bucket, Key }))
+    return (await Body?.transformToByteArray()) ?? new Uint8Array(0)
+  })
+
 export const putAll = (place: Place, objects: ReadonlyArray<PlainObject>) =>
-  inParallel(place, objects, async (client, { key, read }) =>
-    client.send(new PutObjectCommand({ Bucket: place.bucket, Key: key, Body: await read() }))
+  inParallel(place, objects, (client, { key, read }) =>
+    Effect.flatMap(Effect.promise(read), (body) => put(client, place.bucket, key, body))
   )
 
 export const getAll = (place: Place, keys: ReadonlyArray<string>, concurrency = requestsInFlight) =>
-  inParallel(
-    place,
-    keys,
-    async (client, key) => {
-      const { Body } = await client.send(new GetObjectCommand({ Bucket: place.bucket, Key: key }))
-      return Body?.transformToByteArray()
-    },
-    concurrency
+  inParallel(place, keys, (client, key) => get(client, place.bucket, key), concurrency)
+
+/** An object, and what is done with it when it was put. */
+export interface Made {
+  readonly key: string
+  readonly body: Uint8Array
+  readonly finish: Effect.Effect<void>
+}
+
+export const putEach = <E, R>(
+  place: Place,
+  count: number,
+  make: (number: number) => Effect.Effect<Made, E, R>
+) =>
+  inParallel(place, Array.from({ length: count }), (client, _, number) =>
+    Effect.flatMap(make(number), ({ body, finish, key }) =>
+      Effect.andThen(put(client, place.bucket, key, body), finish)
+    )
+  )
+
+export const getEach = <E, R>(
+  place: Place,
+  keys: ReadonlyArray<string>,
+  use: (body: Uint8Array, number: number) => Effect.Effect<void, E, R>
+) =>
+  inParallel(place, keys, (client, key, number) =>
+    Effect.flatMap(get(client, place.bucket, key), (body) => use(body, number))
   )

@@ -5,8 +5,10 @@ import { type Cost, requestsInFlight } from "./s3Plain.ts"
 export type Step =
   | "backup"
   | "plain puts"
+  | "puts with a backup's work"
   | "restore"
   | "plain gets"
+  | "gets with a restore's work"
   | "read ahead"
   | "one by one"
   | "plain gets, one by one"
@@ -80,11 +82,23 @@ const atMost = (
     ? []
     : [[what, `at most ${goal} x`, `${measured.toFixed(2)} x`, verdict(measured <= goal)]]
 
+/** No target, but what the ones before it are to be seen with. */
+const beside = (what: string, measured: number | undefined): ReadonlyArray<ReadonlyArray<string>> =>
+  measured === undefined ? [] : [[what, "", `${measured.toFixed(2)} x`, ""]]
+
 const targetsOf = (row: Row): ReadonlyArray<ReadonlyArray<string>> => {
   const where = `${row.server}, ${row.objects}`
   return [
     ...atLeast(`backup, of plain puts (${where})`, 0.9, ratio(row, "plain puts", "backup")),
     ...atLeast(`restore, of plain gets (${where})`, 0.9, ratio(row, "plain gets", "restore")),
+    ...beside(
+      `backup, of puts with the same work (${where})`,
+      ratio(row, "puts with a backup's work", "backup")
+    ),
+    ...beside(
+      `restore, of gets with the same work (${where})`,
+      ratio(row, "gets with a restore's work", "restore")
+    ),
     ...(row.server === "direct"
       ? []
       : atLeast(
@@ -145,6 +159,7 @@ const method = ({ collected, rounds }: Results): string =>
       `- ${rounds} ${rounds === 1 ? "round" : "rounds"} of new data each; steps by turns within a round. Times are medians, ratios the medians of the rounds' own ratios. CPU is that of the client's process, threads included; server and proxy run on the same machine and take the rest of what all of it did meanwhile.`,
       `- The server is Ceph's object gateway, with its storage daemon on disk; \`50 ms late\` is the same one behind a proxy that holds every request back for so long.`,
       `- \`plain puts\` and \`plain gets\` are the AWS SDK by itself on the same objects, ${requestsInFlight} at a time, as many as Granary has under way. What they get is thrown away; Granary decodes it, proves it and writes it to a file. Backups read, hash and compress, keep a copy in the cache folder, and end when the snapshot is finished: with the few requests, one after the other, that say who writes and that everything is there (see the time of a backup of one chunk).`,
+      "- `puts with a backup's work` and `gets with a restore's work` are the SDK as before, with what nobody can do without, at the same time and by the same threads: the image is read, hashed and encoded, and each object kept in a folder; or each object is decoded, proven and written to its place in a file. No chunk is looked for, no snapshot is made or read. They are no targets: they show how much of the distance to the plain ones is that work.",
       "- `restore`, `read ahead` and `one by one` go straight to the bucket without a cache folder; the last two decode and prove every chunk and write nothing, and their clock begins when the index is there. `warm cache` restores from a folder that has all chunks, beside a store that is nothing but a folder.",
       `- The collection runs over HTTP against the tests' own server, which counts: ${collected.objectCount.toLocaleString("en-US")} chunks, half of them garbage. ${collected.all} requests in all, ${collected.seconds.toFixed(1)} s, ${collected.processorSeconds.toFixed(1)} s CPU (server included).`
     ].join("\n"),

@@ -4,8 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { closeSync, openSync, rmSync, writeSync } from "node:fs"
-import { readFile } from "node:fs/promises"
+import { closeSync, mkdirSync, openSync, rmSync, statSync, writeSync } from "node:fs"
+import { open, readFile, writeFile } from "node:fs/promises"
 import * as path from "node:path"
 import * as Backup from "../src/backup/Backup.ts"
 import * as BucketDatastore from "../src/datastore/BucketDatastore.ts"
@@ -28,7 +28,7 @@ import * as StoreBucket from "../src/store/bucket/StoreBucket.ts"
 import { chunkPath, layoutOf } from "../src/store/StoreLayout.ts"
 import { type Place, settingsOf } from "../test/objectstore/s3/buckets.ts"
 import { makeNoise } from "./SeededData.ts"
-import { type Cost, type PlainObject, timed } from "./s3Plain.ts"
+import { type Cost, getEach, type PlainObject, putEach, timed } from "./s3Plain.ts"
 
 const MIB = 1024 * 1024
 const chunkBytes = 4 * MIB
@@ -185,3 +185,88 @@ export const objectsOf = (folder: string, place: Place, snapshot: Snapshot.Snaps
       read: () => readFile(chunkPath(layout, digest))
     }))
   }).pipe(Effect.scoped, Effect.provide(Layer.provideMerge(inside(folder, place), machine)), Effect.scoped)
+
+/** Memory for a chunk, used again: as many pieces come to be as are in use at once. */
+const makeRooms = () => {
+  const free: Array<Uint8Array> = []
+  return {
+    take: (): Uint8Array => free.pop() ?? new Uint8Array(new SharedArrayBuffer(chunkBytes)),
+    giveBack: (room: Uint8Array): void => void free.push(room)
+  }
+}
+
+/**
+ * What a restore cannot do without, by the plain SDK: each object is got, decoded, proven, and written to its place in
+ * a file. Nothing of the snapshot is read meanwhile.
+ */
+export const getAndWrite = (
+  place: Place,
+  folder: string,
+  snapshot: Snapshot.Snapshot,
+  prefix: string,
+  target: string
+) =>
+  Effect.gen(function* () {
+    const codec = yield* ChunkCodec
+    const chunks = chunksOf(yield* indexOf(snapshot))
+    const rooms = makeRooms()
+    const write = Effect.acquireUseRelease(
+      Effect.promise(() => open(target, "w")),
+      (file) =>
+        getEach(
+          place,
+          chunks.map(({ digest }) => `${prefix}/${digest}`),
+          (blob, number) =>
+            Effect.gen(function* () {
+              const { digest } = chunks[number]!
+              const target = rooms.take()
+              const request = { digest, sizeBytes: chunkBytes, crypt: undefined, consumes: true, target }
+              const data = yield* codec.decode(blob, request)
+              yield* Effect.promise(() => file.write(data, 0, data.length, number * chunkBytes))
+              rooms.giveBack(target)
+            })
+        ),
+      (file) => Effect.promise(() => file.close())
+    )
+    return yield* timed(write)
+  }).pipe(
+    Effect.ensuring(Effect.sync(() => rmSync(target, { force: true }))),
+    Effect.provide(Layer.provideMerge(inside(folder, place), machine)),
+    Effect.scoped
+  )
+
+/**
+ * What a backup cannot do without, by the plain SDK: each chunk is read, hashed and encoded, put, and kept in a folder.
+ * Nothing is looked for, and no snapshot is made.
+ */
+export const readAndPut = (place: Place, image: string, folder: string, prefix: string) =>
+  Effect.gen(function* () {
+    const codec = yield* ChunkCodec
+    mkdirSync(folder)
+    const count = Math.ceil(statSync(image).size / chunkBytes)
+    const rooms = makeRooms()
+    const put = Effect.acquireUseRelease(
+      Effect.promise(() => open(image, "r")),
+      (file) =>
+        putEach(place, count, (number) =>
+          Effect.gen(function* () {
+            const data = rooms.take()
+            yield* Effect.promise(() => file.read(data, 0, chunkBytes, number * chunkBytes))
+            const digest = Buffer.from(yield* codec.digest(data, undefined)).toString("hex")
+            const { blob } = yield* codec.encode({ data, compress: true, crypt: undefined })
+            rooms.giveBack(data)
+            return {
+              key: `${prefix}/${digest}`,
+              body: blob,
+              finish: Effect.promise(() => writeFile(path.join(folder, digest), blob))
+            }
+          })
+        ),
+      (file) => Effect.promise(() => file.close())
+    )
+    return yield* timed(put)
+  }).pipe(
+    Effect.ensuring(Effect.sync(() => rmSync(folder, { recursive: true, force: true }))),
+    Effect.provide(machine),
+    Effect.scoped
+  )

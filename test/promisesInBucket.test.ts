@@ -2,6 +2,10 @@
  * The Promise facade on datastores in a bucket, behind an S3 server over HTTP: made, used with a cache folder and
  * without, taken over, refreshed, collected and verified.
  */
+// oxlint-disable-next-line import/no-unassigned-import -- what it does to other modules is what is wanted
+import "./platform/noThreads.ts"
+// oxlint-disable-next-line import/no-unassigned-import -- what it does to other modules is what is wanted
+import "./store/fewFolders.ts"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"

@@ -85,6 +85,13 @@ export class MemoryBucket {
     }
   }
 
+  /** Everything that is there was last put at this moment: objects get another time, and stay what they are. */
+  date(millis: number): void {
+    for (const [key, object] of this.#objects)
+      this.#objects.set(key, { ...object, lastModifiedMillis: millis })
+    for (const [key, { before }] of this.#changes) this.#changes.set(key, { before, atMillis: millis })
+  }
+
   /**
    * At most `limit` entries of a listing, in order. `isStale` is asked for each of them that has changed since
    * `sinceMillis`: when it says so, the listing shows what was there before.

@@ -1,17 +1,16 @@
-/** `granary s3`: servers by name, their buckets, and what is found out about them, by the program as a process. */
+/** `granary s3`: servers by name, their buckets, and what is found out about them, by the program, once as a process. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { readFileSync, statSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import { assertFails } from "../e2e/cli.ts"
 import * as AnsweringServer from "../objectstore/s3/AnsweringServer.ts"
-import type * as S3Endpoint from "../s3/S3Endpoint.ts"
-import { keysOf, type S3Scene, start, tell } from "./s3Scene.ts"
+import { keysOf, type S3Scene, type SceneOptions, start, tell } from "./s3Scene.ts"
 
 const withScene = (
   title: string,
   test: (scene: S3Scene) => Promise<void>,
-  options: S3Endpoint.Options = {}
+  options: SceneOptions = {}
 ): void => it.live(title, () => Effect.flatMap(start(options), (scene) => Effect.promise(() => test(scene))))
 
 interface Finding {
@@ -73,7 +72,8 @@ describe("granary s3 endpoint", () => {
       await succeed(["s3", "endpoint", "remove", "minio"])
       assertFails(await run(["s3", "endpoint", "remove", "minio"]), 1, /minio: there is no such endpoint/)
       assert.deepStrictEqual(await document(["s3", "endpoint", "list"]), [])
-    }
+    },
+    { asProcess: true }
   )
 
   withScene(

@@ -25,7 +25,7 @@ describe("names of repositories", () => {
     const place = { kind: "s3", endpoint: "minio", bucket: "my-bucket", store: "store" } as const
     assert.deepStrictEqual(RepositoryName.parse("s3:minio/my-bucket/store"), place)
     assert.strictEqual(RepositoryName.format(place), "s3:minio/my-bucket/store")
-    for (const path of ["/mnt/store", "store", "./s3:a/b", "a@b", "dir/a@b:c"]) {
+    for (const path of ["/mnt/store", "./store", "./s3:a/b", "a@b", "dir/a@b:c"]) {
       assert.deepStrictEqual(RepositoryName.parse(path), { kind: "folder", path })
     }
     for (const bad of [

@@ -1,6 +1,6 @@
 /**
- * A datastore in a bucket as its users have it: the program as a process, a server over HTTP that checks signatures, and
- * cache folders that come and go.
+ * A datastore in a bucket as its users have it: the program, a server over HTTP that checks signatures, and cache
+ * folders that come and go. Once the program is a process of its own, on a datastore with all of its folders.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -8,14 +8,14 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import * as path from "node:path"
 import { assertFails, type Snapshot } from "../e2e/cli.ts"
 import type * as S3Endpoint from "../s3/S3Endpoint.ts"
-import { type S3Scene, start, tell } from "./s3Scene.ts"
+import { type S3Scene, type SceneOptions, start, tell } from "./s3Scene.ts"
 
 const repository = "s3:minio/test-bucket/store"
 
 const withScene = (
   title: string,
   test: (scene: S3Scene) => Promise<void>,
-  options: S3Endpoint.Options = {}
+  options: SceneOptions = {}
 ): void =>
   it.live(title, () => Effect.flatMap(start(options), (scene) => Effect.promise(() => test(scene))), 240_000)
 
@@ -131,6 +131,19 @@ describe("a datastore in a bucket", () => {
     await succeed(["prune", "--keep-last", "1", "--dry-run", ...told])
     assert.deepStrictEqual(endpoint.memory.keys(), before)
   })
+
+  withScene(
+    "is made, filled and read by processes",
+    async (scene) => {
+      const source = await made(scene)
+      const args = ["-r", repository]
+      const backup = await scene.succeed(["backup", ...args, "--backup-id", "a", `a.pxar:${source}`])
+      assert.match(backup.errors, usageLine)
+      const { code, text } = await scene.run(["cat", ...args, "host/a", "a.pxar", "/hello.txt"])
+      assert.deepStrictEqual([code, text], [0, "hello, bucket"])
+    },
+    { asProcess: true }
+  )
 
   withScene("is shown what it has cost, and stays within what it may", async (scene) => {
     const { endpoint, run, succeed } = scene

@@ -206,6 +206,8 @@ const reset = ({ socket }: http.IncomingMessage): void => void socket.resetAndDe
 const open = async (targetUrl: string, script: Script) => {
   const proxy = new Proxy(new URL(targetUrl), script)
   const server = http.createServer((incoming, outgoing) => void proxy.pass(incoming, outgoing))
+  // Connections end when the script says so, and not when the machine was busy for a while.
+  server.keepAliveTimeout = 0
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   const { port } = server.address() as AddressInfo
   return { proxy, server, port }

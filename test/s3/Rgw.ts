@@ -6,9 +6,17 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import { execFile } from "node:child_process"
-import { accessSync, constants } from "node:fs"
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync
+} from "node:fs"
 import { mkdtemp, rm } from "node:fs/promises"
 import { createServer, type AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -104,9 +112,14 @@ const scratchFolder = Effect.acquireRelease(
     )
 )
 
-const startOnce = ({ store = "memstore", ownerProcessId = process.pid }: Options) =>
+const makeBucket = (server: Credentials & { readonly url: string }, bucket: string) =>
   Effect.gen(function* () {
-    const folder = yield* scratchFolder
+    const created = yield* Effect.promise(() => sendSigned(server, { method: "PUT", target: `/${bucket}` }))
+    if (created.status !== 200) return yield* new RgwError({ message: `no bucket: ${created.text}` })
+  })
+
+const startIn = (folder: string, { store = "memstore", ownerProcessId = process.pid }: Options) =>
+  Effect.gen(function* () {
     const [port, monitorPort] = yield* Effect.promise(freePorts)
     const begin = run("start", folder, {
       RGW_PORT: String(port),
@@ -117,23 +130,90 @@ const startOnce = ({ store = "memstore", ownerProcessId = process.pid }: Options
       RGW_OWNER: String(ownerProcessId)
     })
     yield* begin
-    const server = { ...credentials, url: `http://127.0.0.1:${port}` }
-    const created = yield* Effect.promise(() => sendSigned(server, { method: "PUT", target: `/${bucket}` }))
-    if (created.status !== 200) return yield* new RgwError({ message: `no bucket: ${created.text}` })
-    return { ...server, bucket, folder, kill: run("kill", folder), restart: begin }
+    return {
+      ...credentials,
+      url: `http://127.0.0.1:${port}`,
+      folder,
+      kill: run("kill", folder),
+      restart: begin
+    }
   })
 
 /** Runs until the scope ends. A port that was free may have been taken meanwhile: so there is a second attempt. */
 export const startWith = (options: Options): Effect.Effect<Rgw, RgwError, Scope.Scope> =>
-  Effect.retry(startOnce(options), { times: 1 })
+  scratchFolder.pipe(
+    Effect.flatMap((folder) => startIn(folder, options)),
+    Effect.tap((server) => makeBucket(server, bucket)),
+    Effect.map((server) => ({ ...server, bucket })),
+    Effect.retry({ times: 1 })
+  )
 
 export const start: Effect.Effect<Rgw, RgwError, Scope.Scope> = startWith({})
 
-let sharedServer: Promise<Exit.Exit<Rgw, RgwError>> | undefined
+type Shared = Omit<Rgw, "kill" | "restart">
 
-/** One server for all tests of this process; it ends with the process. Each test takes a prefix of its own. */
-export const shared: Effect.Effect<Rgw, RgwError> = Effect.suspend(() => {
-  sharedServer ??= Effect.runPromiseExit(Effect.flatMap(Scope.make(), (scope) => Scope.provide(start, scope)))
-  const starting = sharedServer
-  return Effect.flatten(Effect.promise(() => starting))
+/** The process that runs all test files, each in a process of its own; without such a one, this process. */
+const ownerOfAll = process.connected ? process.ppid : process.pid
+
+/** The first process that wants the server makes this folder, and starts it there. */
+const sharedFolder = path.join(tmpdir(), `granary-rgw-of-${ownerOfAll}`)
+const readyFile = path.join(sharedFolder, "ready.json")
+
+const isFirst = (): boolean => {
+  try {
+    mkdirSync(sharedFolder)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false
+    throw error
+  }
+}
+
+const announce = (ready: object): void => {
+  writeFileSync(`${readyFile}.tmp`, JSON.stringify(ready))
+  renameSync(`${readyFile}.tmp`, readyFile)
+}
+
+const startForAll = startIn(sharedFolder, { ownerProcessId: ownerOfAll }).pipe(
+  Effect.tap(({ url }) => Effect.sync(() => announce({ url }))),
+  Effect.tapError(({ message }) => Effect.sync(() => announce({ message }))),
+  Effect.asVoid
+)
+
+const startMaxMillis = 120_000
+const pauseMillis = 100
+
+const awaitReady = (waitedMillis = 0): Effect.Effect<string, RgwError> =>
+  Effect.suspend(() => {
+    if (existsSync(readyFile)) {
+      const ready: { readonly url?: string; readonly message?: string } = JSON.parse(
+        readFileSync(readyFile, "utf8")
+      )
+      return ready.url === undefined
+        ? Effect.fail(new RgwError({ message: String(ready.message) }))
+        : Effect.succeed(ready.url)
+    }
+    return waitedMillis > startMaxMillis
+      ? Effect.fail(new RgwError({ message: `no gateway in ${sharedFolder} after ${waitedMillis} ms` }))
+      : Effect.andThen(Effect.sleep(pauseMillis), awaitReady(waitedMillis + pauseMillis))
+  })
+
+const meet: Effect.Effect<Shared, RgwError> = Effect.gen(function* () {
+  if (isFirst()) yield* startForAll
+  const server = { ...credentials, url: yield* awaitReady() }
+  const own = `${bucket}-${process.pid}`
+  yield* makeBucket(server, own)
+  return { ...server, bucket: own, folder: sharedFolder }
+})
+
+let met: Promise<Exit.Exit<Shared, RgwError>> | undefined
+
+/**
+ * One server for all test files of a run, with a bucket for each of their processes; it ends with the run. Each test
+ * takes a prefix of its own.
+ */
+export const shared: Effect.Effect<Shared, RgwError> = Effect.suspend(() => {
+  met ??= Effect.runPromiseExit(meet)
+  const meeting = met
+  return Effect.flatten(Effect.promise(() => meeting))
 })

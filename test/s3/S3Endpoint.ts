@@ -4,7 +4,9 @@
  * does not know it refuses with 501 instead of passing over it.
  *
  * It lives in real time, also below a test's clock, for clients sign with the time of the machine. Bodies that a
- * client streams (`aws-chunked`) are refused, as some real servers do.
+ * client streams (`aws-chunked`) are refused, as some real servers do. Connections stay open for as long as the client
+ * wants: one that is closed while a request is on its way, because the machine was busy, would make that request go
+ * twice, and tests count requests.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -242,6 +244,7 @@ const open = async (options: Options) => {
   const endpoint = new Endpoint({ bucket, region: credentials.region, memory, store }, credentials, quirks)
   const listener: http.RequestListener = (incoming, outgoing) => void endpoint.listen(incoming, outgoing)
   const server = tls === undefined ? http.createServer(listener) : https.createServer(tls, listener)
+  Object.assign(server, { keepAliveTimeout: 0, headersTimeout: 0, requestTimeout: 0 })
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   const { port } = server.address() as AddressInfo
   const url = `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`

@@ -262,6 +262,9 @@ describe("MemoryBucket", () => {
       assert.deepStrictEqual(bucket.find(a), { ...before, lastModifiedMillis: 1_400_000 })
       assert.strictEqual((yield* store.put(b, one)).etag === before?.etag, false)
       assert.strictEqual(bucket.find(b)?.lastModifiedMillis, 5_000_000)
+      bucket.date(7_000)
+      assert.deepStrictEqual(bucket.find(a), { ...before, lastModifiedMillis: 7_000 })
+      assert.strictEqual(bucket.find(b)?.lastModifiedMillis, 7_000)
     })
   )
 

@@ -2,7 +2,7 @@
  * The server of the stress test with two hosts: the double of an S3 server in a process of its own, which nobody kills.
  * It prints where it is, and answers each line with one line:
  *
- *     age SECONDS    so much time goes by for everything that is there
+ *     age SECONDS    everything that is there was put so long ago, however old it was: as with files in the folders
  *     keys           the keys of all objects, as JSON
  */
 import * as Effect from "effect/Effect"
@@ -17,7 +17,7 @@ await Effect.gen(function* () {
   yield* Effect.promise(async () => {
     for await (const line of createInterface(process.stdin)) {
       const [command, argument] = line.split(" ")
-      if (command === "age") memory.age(Number(argument) * 1000)
+      if (command === "age") memory.date(Date.now() - Number(argument) * 1000)
       say(command === "keys" ? JSON.stringify(memory.keys()) : "done")
     }
   })

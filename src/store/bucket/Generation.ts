@@ -52,10 +52,10 @@ const replacePart = (bucket: StoreBucket.StoreBucket, part: Part): Effect.Effect
 
 /** What the bucket says now. */
 export const current = (bucket: StoreBucket.StoreBucket): Effect.Effect<Generation, ObjectStoreError> =>
-  Effect.gen(function* () {
-    const collected = yield* readPart(bucket, "generation")
-    return { collected, condemned: yield* readPart(bucket, "condemned") }
-  })
+  Effect.all(
+    { collected: readPart(bucket, "generation"), condemned: readPart(bucket, "condemned") },
+    { concurrency: "unbounded" }
+  )
 
 /**
  * Like `current`, but a bucket without a generation gets one: so a bucket that was emptied and filled anew is another

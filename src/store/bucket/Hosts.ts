@@ -200,8 +200,14 @@ export const make = (
         const { body, cacheId, lease } = yield* hold(scene, "writers", name)
         const isInTheWay = ({ kind, mark }: HostLease.OtherMark) =>
           kind === "collectors" && mark.cacheId !== cacheId
-        yield* requireConditions(bucket, lease.key, spelledAnew(body)).pipe(
-          Effect.andThen(makeWay(bucket, lease, isInTheWay, () => false)),
+        // Both need the mark and nothing of each other. What the markers go with is read when nobody is in the way.
+        yield* Effect.all(
+          [
+            requireConditions(bucket, lease.key, spelledAnew(body)),
+            makeWay(bucket, lease, isInTheWay, () => false)
+          ],
+          { concurrency: "unbounded", discard: true }
+        ).pipe(
           Effect.andThen(withMarkers(scene, checkMarkers(scene))),
           Effect.onError(() => lease.end)
         )
