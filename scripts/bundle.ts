@@ -41,6 +41,7 @@ export const bundle = async (folder: string): Promise<void> => {
       // One file for all that every command loads: each further one costs a start about half a millisecond.
       codeSplitting: {
         groups: [
+          { name: "threads", test: /src\/platform\/ChunkWorkers\.ts$/, priority: 3 },
           { name: "worker", test: /src\/platform\/chunkWorker\.ts$/, priority: 2 },
           { name: "main", test: /src\/cli\/main\.ts$/, priority: 1 }
         ],

@@ -14,6 +14,14 @@ if (major < 22 || (major === 22 && minor < 19)) {
 }
 module.enableCompileCache()
 
+/** They work on the content of many chunks: their threads get ready while everything else is loaded. */
+const workingCommands = ["backup", "restore", "verify"]
+const [command = "", ...rest] = process.argv.slice(2)
+if (workingCommands.includes(command) && !rest.includes("--help")) {
+  const { startEarly } = await import("../platform/ChunkWorkers.ts")
+  startEarly()
+}
+
 const [Effect, Fiber, { exitCodes }, { run }] = await Promise.all([
   import("effect/Effect"),
   import("effect/Fiber"),

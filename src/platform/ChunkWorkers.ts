@@ -1,10 +1,12 @@
 /**
  * A pool of worker threads that work on chunks: hands a job to the thread with the least to do, and matches answers to
  * jobs. Threads start when there are jobs for them, or at once when asked, and end with the pool; an idle pool does not
- * keep a process alive.
+ * keep a process alive. A program may start threads before it has loaded the rest of itself (`startEarly`): this file
+ * imports nothing of ours for that.
  *
  * Data in shared memory crosses without a copy, and so does what was given away; any other bytes are copied once.
  */
+import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
 import type { Staged } from "./ChunkCodec.ts"
 import type { Verdict } from "./chunkContent.ts"
@@ -134,6 +136,39 @@ const resourceLimits = { maxYoungGenerationSizeMb: 4 }
 
 export const isShared = (bytes: Uint8Array): boolean => bytes.buffer instanceof SharedArrayBuffer
 
+/** As many as there are processors, 8 at most. */
+export const usualThreads = (): number => Math.max(1, Math.min(availableParallelism(), 8))
+
+const launch = (): Worker => {
+  const worker = new Worker(entry, { resourceLimits })
+  worker.unref()
+  return worker
+}
+
+/** Started, and in no pool yet. */
+const early: Array<Worker> = []
+
+const forget = (worker: Worker): void => {
+  const place = early.indexOf(worker)
+  if (place >= 0) early.splice(place, 1)
+}
+
+/**
+ * Starts threads for the pools that are made later: they get ready while the program loads and opens what it needs. One
+ * that fails until then is forgotten, and the pool starts another.
+ */
+export const startEarly = (count = usualThreads()): void => {
+  for (let started = 0; started < count; started++) {
+    const worker = launch()
+    worker.on("error", () => forget(worker))
+    worker.on("exit", () => forget(worker))
+    early.push(worker)
+  }
+}
+
+/** Threads that wait for a pool. */
+export const countEarly = (): number => early.length
+
 export class ChunkWorkers {
   readonly count: number
   #threads: Array<Thread> = []
@@ -175,9 +210,8 @@ export class ChunkWorkers {
   }
 
   #start(): Thread {
-    const worker = new Worker(entry, { resourceLimits })
+    const worker = early.shift() ?? launch()
     const thread: Thread = { worker, waiting: new Map() }
-    worker.unref()
     worker.on("message", ({ id, result }: Answer) => {
       const resolve = thread.waiting.get(id)
       thread.waiting.delete(id)

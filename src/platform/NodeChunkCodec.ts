@@ -4,12 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { availableParallelism } from "node:os"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import type { Digest } from "../model/Digest.ts"
 import { ChunkCodec, ChunkError, type Encoded, intoTarget } from "./ChunkCodec.ts"
 import type { EncodedBlob, Loaded } from "./chunkTasks.ts"
-import { ChunkWorkers, isShared, type Result, type Task } from "./ChunkWorkers.ts"
+import { ChunkWorkers, isShared, type Result, type Task, usualThreads } from "./ChunkWorkers.ts"
 import { FilesError } from "./Files.ts"
 
 const failureOf = (
@@ -33,7 +32,7 @@ export const layer = (options?: CodecOptions): Layer.Layer<ChunkCodec> =>
   Layer.effect(
     ChunkCodec,
     Effect.gen(function* () {
-      const threads = options?.threads ?? Math.max(1, Math.min(availableParallelism(), 8))
+      const threads = options?.threads ?? usualThreads()
       const workers = yield* Effect.acquireRelease(
         Effect.sync(() => {
           const pool = new ChunkWorkers(threads)

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { ChunkWorkers, type Task } from "../../src/platform/ChunkWorkers.ts"
+import { ChunkWorkers, countEarly, startEarly, type Task } from "../../src/platform/ChunkWorkers.ts"
 import { chunkOf, softData } from "./chunks.ts"
 
 const withPool = async (count: number, test: (pool: ChunkWorkers, folder: string) => Promise<void>) => {
@@ -40,6 +40,22 @@ describe("ChunkWorkers", () => {
       }
       const later = await pool.run(stageTask(join(folder, "later")), undefined)
       assert.strictEqual(later.kind, "staged")
+    }))
+
+  it("threads that were started early are the first that a pool takes", () =>
+    withPool(2, async (pool, folder) => {
+      startEarly(1)
+      assert.strictEqual(countEarly(), 1)
+      pool.start()
+      assert.strictEqual(countEarly(), 0)
+      const results = await Promise.all([
+        pool.run(stageTask(join(folder, "one")), undefined),
+        pool.run(stageTask(join(folder, "two")), undefined)
+      ])
+      assert.deepStrictEqual(
+        results.map(({ kind }) => kind),
+        ["staged", "staged"]
+      )
     }))
 
   it("the jobs of other threads are not touched by it", () =>
