@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as path from "node:path"
 import type { BucketStore, MountedStore } from "../fuse/MountRequest.ts"
 import * as NodeFiles from "../platform/NodeFiles.ts"
+import * as NodePlatform from "../platform/NodePlatform.ts"
 import { parseInput } from "./Failure.ts"
 import { repository } from "./Repository.ts"
 import * as RepositoryName from "./RepositoryName.ts"
@@ -39,9 +40,23 @@ const bucketStore = (place: RepositoryName.S3Place) =>
     return store
   })
 
+/** One that the configuration knows: it counts as read until the scope closes, which is when the command ends. */
+const configuredStore = (name: string) =>
+  Effect.gen(function* () {
+    const Configured = yield* Effect.promise(() => import("./ConfiguredRepository.ts"))
+    const { lookup } = yield* Configured.datastores(name)
+    const { entry, store } = yield* lookup(name, "read")
+    const folder = store.layout.base
+    const place = Configured.bucketPlace(entry)
+    if (place === undefined) return { kind: "folder", path: folder } satisfies MountedStore
+    return { ...(yield* bucketStore(place)), cacheFolder: folder } satisfies MountedStore
+  }).pipe(Effect.provide(NodePlatform.layer))
+
 export const mountedStore = Effect.gen(function* () {
   const place = yield* repository
   const store: MountedStore =
-    place.kind === "folder" ? { kind: "folder", path: path.resolve(place.path) } : yield* bucketStore(place)
+    place.kind === "folder"
+      ? { kind: "folder", path: path.resolve(place.path) }
+      : yield* place.kind === "name" ? configuredStore(place.name) : bucketStore(place)
   return store
 })

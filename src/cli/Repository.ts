@@ -1,10 +1,11 @@
 /**
- * Repository: opens the datastore that the shared flags name and runs a command on it: in a folder, or in a bucket with
- * a cache folder beside it.
+ * Repository: opens the datastore that the shared flags name and runs a command on it: in a folder, in a bucket with a
+ * cache folder beside it, or wherever the configuration says that it is.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as fs from "node:fs"
 import * as Datastore from "../datastore/Datastore.ts"
 import * as Namespace from "../model/Namespace.ts"
 import * as NodePlatform from "../platform/NodePlatform.ts"
@@ -19,11 +20,22 @@ const noRepository = new UsageError({
   hint: "use --repository FOLDER or set GRANARY_REPOSITORY"
 })
 
+const isFolder = (path: string): boolean =>
+  fs.statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+
+/** What a text that somebody typed means: a word is the folder of this name if there is one. */
+export const placeOf = (text: string) =>
+  Effect.map(
+    parseInput(() => RepositoryName.parse(text), RepositoryName.form),
+    (place): RepositoryName.RepositoryName =>
+      place.kind === "name" && isFolder(place.name) ? { kind: "folder", path: place.name } : place
+  )
+
 /** What `--repository` names. */
 export const repository = Effect.flatMap(root, ({ repository: text }) =>
   Option.match(text, {
     onNone: () => Effect.fail(noRepository),
-    onSome: (name) => parseInput(() => RepositoryName.parse(name), RepositoryName.form)
+    onSome: placeOf
   })
 )
 
@@ -34,25 +46,31 @@ export const namespace = Effect.flatMap(root, ({ ns }) => parseInput(() => Names
 export const datastoreIn = (path: string) => Datastore.layer({ path }).pipe(Layer.provide(NodePlatform.layer))
 
 /** The machine as the command may use it. */
-const machineFor = ({ plans = false }: OpenOptions, platform: NodePlatform.PlatformOptions) => {
+export const machineFor = ({ plans = false }: OpenOptions, platform: NodePlatform.PlatformOptions) => {
   const machine = NodePlatform.layerWith(platform)
   return plans ? Layer.provideMerge(Untouched.layer, machine) : machine
 }
+
+/** The datastore in this place, open as it is needed. What opens other than folders is loaded when it is met. */
+export const openPlace = (place: RepositoryName.RepositoryName, options: OpenOptions) =>
+  Effect.gen(function* () {
+    if (place.kind === "folder") return yield* Datastore.open({ path: place.path })
+    if (place.kind === "s3") {
+      const Bucket = yield* Effect.promise(() => import("./S3Repository.ts"))
+      return yield* Bucket.open(place, options)
+    }
+    const Configured = yield* Effect.promise(() => import("./ConfiguredRepository.ts"))
+    return yield* Configured.open(place.name, options)
+  })
 
 const withStore = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options: OpenOptions,
   platform: NodePlatform.PlatformOptions
 ) =>
-  Effect.gen(function* () {
-    const place = yield* repository
-    const machine = machineFor(options, platform)
-    if (place.kind === "folder") {
-      const store = Datastore.layer({ path: place.path })
-      return yield* Effect.provide(effect, Layer.provideMerge(store, machine))
-    }
-    const { layer } = yield* Effect.promise(() => import("./S3Repository.ts"))
-    return yield* Effect.provide(effect, Layer.provideMerge(layer(place, options), machine))
+  Effect.flatMap(repository, (place) => {
+    const store = Layer.effect(Datastore.Datastore, openPlace(place, options))
+    return Effect.provide(effect, Layer.provideMerge(store, machineFor(options, platform)))
   })
 
 /** Like `withDatastore`, for work on the content of many chunks: its threads get ready while the store is opened. */

@@ -1,5 +1,8 @@
 /**
- * RepositoryName: what `--repository` says: a folder, or `s3:ENDPOINT-ID/BUCKET/STORE`.
+ * RepositoryName: what `--repository` says: a folder, the name of a configured datastore, or
+ * `s3:ENDPOINT-ID/BUCKET/STORE`.
+ *
+ * Invariant: a word without a slash is a name; that a folder of this name is meant can only be told by looking.
  */
 import * as SafeId from "../model/SafeId.ts"
 import { refuse } from "../model/InvalidName.ts"
@@ -13,9 +16,20 @@ export interface S3Place {
   readonly store: string
 }
 
-export type RepositoryName = { readonly kind: "folder"; readonly path: string } | S3Place
+export interface FolderPlace {
+  readonly kind: "folder"
+  readonly path: string
+}
 
-export const form = "write a folder, or s3:ENDPOINT-ID/BUCKET/STORE"
+/** A datastore that the configuration knows. */
+export interface ConfiguredPlace {
+  readonly kind: "name"
+  readonly name: string
+}
+
+export type RepositoryName = FolderPlace | ConfiguredPlace | S3Place
+
+export const form = "write a folder, the name of a configured datastore, or s3:ENDPOINT-ID/BUCKET/STORE"
 
 const s3Scheme = "s3:"
 
@@ -38,7 +52,9 @@ export const parseBucket = (text: string): Omit<S3Place, "store" | "kind"> & { r
 /** Throws `InvalidName`. */
 export const parse = (text: string): RepositoryName => {
   if (serverPattern.test(text)) return refuse("repository", text, "a folder or a store in a bucket")
-  if (!text.startsWith(s3Scheme)) return { kind: "folder", path: text }
+  if (!text.startsWith(s3Scheme)) {
+    return SafeId.isSafeId(text) ? { kind: "name", name: text } : { kind: "folder", path: text }
+  }
   const { endpoint, bucket, store } = parseBucket(text)
   return store === undefined
     ? refuse("repository", text, "s3:ENDPOINT-ID/BUCKET/STORE")

@@ -15,7 +15,7 @@ export const root = Command.make("granary").pipe(
       Flag.String("repository").pipe(
         Flag.withAlias("r"),
         Flag.withDescription(
-          "The datastore: a folder, or s3:ENDPOINT-ID/BUCKET/STORE (or set GRANARY_REPOSITORY)"
+          "The datastore: a folder, a configured name, or s3:ENDPOINT-ID/BUCKET/STORE (or set GRANARY_REPOSITORY)"
         ),
         Flag.withMetavar("REPO")
       ),

@@ -32,7 +32,8 @@ export const readKeyFile = (path: string) =>
     return texts
   })
 
-const flagTexts = Effect.gen(function* () {
+/** What the command line says of S3 settings. */
+export const flagTexts = Effect.gen(function* () {
   const input = yield* root
   const keys = Option.isNone(input.s3SecretKeyFile) ? {} : yield* readKeyFile(input.s3SecretKeyFile.value)
   const texts: SettingTexts = { ...keys, ...S3Flags.textsOf(input) }
@@ -72,14 +73,17 @@ const pricesOf = Effect.gen(function* () {
   return yield* Effect.provide(prices(path.value), NodeFiles.layer)
 })
 
+/** How this run of the program reaches buckets: counted, limited, within the budget. */
+export const connecting = Effect.gen(function* () {
+  const usage = yield* StoreUsage
+  usage.prices ??= yield* pricesOf
+  const options = { meter: (usage.meter ??= yield* makeMeter), ...(yield* budgetOf) }
+  return (settings: S3Settings) => connectS3(settings, options)
+})
+
 /** The bucket as it is (counted, limited, within the budget), and with retries. */
 export const connectBoth = (settings: S3Settings) =>
-  Effect.gen(function* () {
-    const usage = yield* StoreUsage
-    usage.prices ??= yield* pricesOf
-    usage.meter ??= yield* makeMeter
-    return yield* connectS3(settings, { meter: usage.meter, ...(yield* budgetOf) })
-  })
+  Effect.flatMap(connecting, (connect) => connect(settings))
 
 /** The bucket as commands use it. */
 export const connect = (settings: S3Settings) => Effect.map(connectBoth(settings), ({ patient }) => patient)

@@ -32,7 +32,7 @@ const contentJson = ({ bytes, groups, namespaces, objects, snapshots }: RefreshP
   bytes
 })
 
-const tellPlan = (plan: RefreshPlan.RefreshPlan): Effect.Effect<Told> =>
+export const tellPlan = (plan: RefreshPlan.RefreshPlan): Effect.Effect<Told> =>
   Effect.map(StoreUsage.plan(plan.cost), ({ json, lines }) => {
     const kept =
       plan.keptObjects === 0

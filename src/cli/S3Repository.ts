@@ -5,11 +5,9 @@
  * Invariant: what changes a store goes through its cache folder, for that is where guards and leases are.
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as path from "node:path"
 import * as ConfigFolder from "../config/ConfigFolder.ts"
-import * as Datastore from "../datastore/Datastore.ts"
 import { openInBucket } from "../datastore/openInBucket.ts"
 import { unchanging } from "../objectstore/decorators/unchanging.ts"
 import { deleteBatchSizeOf } from "../objectstore/s3/connectS3.ts"
@@ -72,18 +70,15 @@ export const existingCache = (place: RepositoryName.S3Place, folder: string) =>
   )
 
 /** The datastore, open as the command needs it. */
-export const layer = (place: RepositoryName.S3Place, options: OpenOptions) =>
-  Layer.effect(
-    Datastore.Datastore,
-    Effect.gen(function* () {
-      const { cache = "use", plans = false, writes = false } = options
-      const folder = yield* cacheFolder(place)
-      const hasCache = yield* isCache(folder)
-      if (writes && !hasCache) return yield* noCache(place, folder)
-      const bucket = yield* bucketOf(place, options)
-      return yield* openInBucket(bucket, {
-        folder: hasCache ? folder : undefined,
-        cache: plans ? "bypass" : cache
-      })
+export const open = (place: RepositoryName.S3Place, options: OpenOptions) =>
+  Effect.gen(function* () {
+    const { cache = "use", plans = false, writes = false } = options
+    const folder = yield* cacheFolder(place)
+    const hasCache = yield* isCache(folder)
+    if (writes && !hasCache) return yield* noCache(place, folder)
+    const bucket = yield* bucketOf(place, options)
+    return yield* openInBucket(bucket, {
+      folder: hasCache ? folder : undefined,
+      cache: plans ? "bypass" : cache
     })
-  )
+  })

@@ -10,8 +10,10 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { Progress } from "../platform/Progress.ts"
+import { access } from "./commands/Access.ts"
 import { backup } from "./commands/Backup.ts"
 import { cat } from "./commands/Cat.ts"
+import { datastore } from "./commands/Datastore.ts"
 import { demo } from "./commands/Demo.ts"
 import { diff } from "./commands/Diff.ts"
 import { files } from "./commands/Files.ts"
@@ -21,6 +23,7 @@ import { gc } from "./commands/Gc.ts"
 import { groups } from "./commands/Groups.ts"
 import { init } from "./commands/Init.ts"
 import { inspect } from "./commands/Inspect.ts"
+import { job } from "./commands/Job.ts"
 import { key } from "./commands/Key.ts"
 import { ls } from "./commands/Ls.ts"
 import { mount } from "./commands/Mount.ts"
@@ -31,8 +34,10 @@ import { prune } from "./commands/Prune.ts"
 import { restore } from "./commands/Restore.ts"
 import { s3 } from "./commands/S3.ts"
 import { s3Refresh } from "./commands/S3Refresh.ts"
+import { serve } from "./commands/Serve.ts"
 import { serveFiles } from "./commands/ServeFiles.ts"
 import { snapshots } from "./commands/Snapshots.ts"
+import { sync } from "./commands/Sync.ts"
 import { unmount } from "./commands/Unmount.ts"
 import { verify } from "./commands/Verify.ts"
 import { describe, type Described, ExitStatus, exitCodes, render } from "./Failure.ts"
@@ -47,6 +52,8 @@ export const granary = root.pipe(
     { group: "Look inside", commands: [snapshots, groups, namespaces, files, ls, cat, find, diff] },
     { group: "Mount", commands: [mount, unmount, serveFiles] },
     { group: "Care for snapshots", commands: [prune, forget, protect, unprotect, notes, gc] },
+    { group: "Many datastores", commands: [sync, datastore, job] },
+    { group: "On the network", commands: [serve, access] },
     { group: "Tools", commands: [inspect, key, s3, s3Refresh] }
   ])
 )

@@ -133,7 +133,11 @@ const prepareFolder = ({ bucket, onProgress, path: folder }: BucketCreateOptions
     return { layout, mark }
   })
 
-const markUse = ({ bucket, overwriteInUse = false }: BucketCreateOptions) =>
+/** Says that this host uses the store; refuses when another one says so, unless that is to be overwritten. */
+export const markUse = ({
+  bucket,
+  overwriteInUse = false
+}: Pick<BucketCreateOptions, "bucket" | "overwriteInUse">) =>
   Effect.gen(function* () {
     const { nodeName } = yield* Host
     const key = inUseKey(bucket)

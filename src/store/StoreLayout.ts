@@ -71,9 +71,9 @@ export const snapshotPath = (
 ): string => path.join(layout.base, Snapshot.toPath(namespace, snapshot))
 
 /**
- * Writes something into the folder of a chunk; that folder is made when it is not there. A datastore has all of them from
- * its beginning, but programs that copy stores may leave out what is empty. `.chunks` itself is never made: where a disk
- * is not mounted, nothing may be written in its place.
+ * Writes something into the folder of a chunk; that folder is made when it is not there. A datastore has all of them
+ * from its beginning, but programs that copy stores may leave out what is empty. `.chunks` itself is never made: where
+ * a disk is not mounted, nothing may be written in its place.
  */
 export const inChunkFolder = <A>(
   files: Files["Service"],

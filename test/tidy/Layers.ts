@@ -13,8 +13,9 @@ const ranks: ReadonlyArray<ReadonlyArray<string>> = [
   ["store", "config"],
   ["datastore"],
   ["backup", "restore", "verify", "gc", "prune", "inspect", "refresh"],
-  ["vfs"],
-  ["fuse", "webdav"],
+  ["datastores"],
+  ["sync", "vfs"],
+  ["fuse", "webdav", "server"],
   ["cli", "promises"],
   ["index"]
 ]

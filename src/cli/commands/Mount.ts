@@ -10,6 +10,7 @@ import { UsageError } from "../Failure.ts"
 import * as Format from "../Format.ts"
 import { cryptConfig } from "../Keys.ts"
 import * as MountArgument from "../MountArgument.ts"
+import * as MountLog from "../MountLog.ts"
 import { mountedStore } from "../MountedRepository.ts"
 import { print } from "../Output.ts"
 import { namespace, withDatastore } from "../Repository.ts"
@@ -50,7 +51,9 @@ const flags = {
     Flag.optional
   ),
   logFile: Flag.String("log-file").pipe(
-    Flag.withDescription("Where faults are written (default: standard error, in the background nowhere)"),
+    Flag.withDescription(
+      "Where faults are written (default: standard error; in the background a file in ~/.local/state/granary)"
+    ),
     Flag.withMetavar("FILE"),
     Flag.optional
   )
@@ -78,10 +81,16 @@ const snapshotOf = ({ named, namespace: ns }: MountArgument.Wanted) =>
       ? Effect.succeed(named.snapshot)
       : withDatastore(locate(ns, named))
 
-const logFileOf = (logFile: Option.Option<string>, foreground: boolean) => {
-  if (Option.isSome(logFile)) return { logFile: path.resolve(logFile.value) }
-  return foreground ? {} : { logFile: "none" as const }
+/** In the foreground the terminal is there to tell of faults. */
+const logOf = (logFile: Option.Option<string>, mountpoint: string, foreground: boolean) => {
+  if (Option.isSome(logFile)) return Effect.succeed<MountLog.MountLog>({ file: path.resolve(logFile.value) })
+  return foreground ? Effect.succeed(undefined) : MountLog.prepare(mountpoint)
 }
+
+const lineOf = ({ file, obstacle }: MountLog.MountLog): string =>
+  file === undefined
+    ? `faults are written nowhere (${obstacle}); choose a place with --log-file`
+    : `faults are written to ${Format.name(file)}`
 
 export const mount = Command.make("mount", flags, (input) =>
   Effect.gen(function* () {
@@ -94,6 +103,7 @@ export const mount = Command.make("mount", flags, (input) =>
     const crypt = yield* cryptConfig
     const store = yield* mountedStore
     const root = MountArgument.rootOf(wanted, yield* snapshotOf(wanted))
+    const log = yield* logOf(logFile, mountpoint, foreground)
     const options: MountOptions = {
       store,
       mountpoint: path.resolve(mountpoint),
@@ -101,7 +111,7 @@ export const mount = Command.make("mount", flags, (input) =>
       ...(crypt === undefined ? {} : { key: crypt.encKey }),
       driver,
       allowOther,
-      ...logFileOf(logFile, foreground)
+      ...(log === undefined ? {} : { logFile: log.file ?? "none" })
     }
     // Loaded only here: no other command needs it.
     const Mount = yield* Effect.promise(() => import("../../fuse/Mount.ts"))
@@ -109,9 +119,10 @@ export const mount = Command.make("mount", flags, (input) =>
     const { driver: used, mountpoint: place, pid } = mounted
     const name = Format.name(place)
     const end = foreground ? "an interrupt ends it" : `end it with: granary unmount ${name}`
+    const told = `mounted on ${name} (driver ${used}, process ${pid}); ${end}`
     yield* print({
-      json: { mountpoint: place, driver: used, pid },
-      text: `mounted on ${name} (driver ${used}, process ${pid}); ${end}`
+      json: { mountpoint: place, driver: used, pid, log: log?.file ?? null },
+      text: log === undefined ? told : `${told}\n${lineOf(log)}`
     })
     if (!foreground) return yield* mounted.leave
     yield* mounted.ended

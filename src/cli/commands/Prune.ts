@@ -129,6 +129,18 @@ const execute = (plan: PrunePlan.PrunePlan) =>
     return summary
   })
 
+/** Carries a plan out, unless it is only to be shown, and tells what came of it. */
+export const carryOut = <E, R>(
+  planning: Effect.Effect<PrunePlan.PrunePlan, E, R>,
+  { isDryRun }: { readonly isDryRun: boolean }
+) =>
+  Effect.gen(function* () {
+    const plan = yield* planning
+    if (plan.keepsAll) yield* warnKeepsAll
+    const result = isDryRun ? plan : yield* execute(plan)
+    yield* print({ json: toJson(result), text: toText(result, isDryRun) })
+  })
+
 export const prune = Command.make("prune", flags, ({ groups, keep, maxDepth, timeZone, dryRun }) =>
   Effect.gen(function* () {
     const retention = yield* parseRetention(keep)
@@ -136,15 +148,8 @@ export const prune = Command.make("prune", flags, ({ groups, keep, maxDepth, tim
     const depth = yield* parseDepth(maxDepth)
     const zone = Option.isSome(timeZone) ? { timeZone: timeZone.value } : {}
     const ns = yield* namespace
-    yield* withDatastore(
-      Effect.gen(function* () {
-        const plan = yield* PrunePlan.make({ namespace: ns, retention, ...only, ...depth, ...zone })
-        if (plan.keepsAll) yield* warnKeepsAll
-        const result = dryRun ? plan : yield* execute(plan)
-        yield* print({ json: toJson(result), text: toText(result, dryRun) })
-      }),
-      { writes: !dryRun }
-    )
+    const planning = PrunePlan.make({ namespace: ns, retention, ...only, ...depth, ...zone })
+    yield* withDatastore(carryOut(planning, { isDryRun: dryRun }), { writes: !dryRun })
   })
 ).pipe(
   Command.withDescription(

@@ -8,7 +8,7 @@ import { repository } from "../Repository.ts"
 
 const notInBucket = new UsageError({
   detail: "only a datastore in a bucket can be refreshed",
-  hint: "name it with --repository s3:ENDPOINT-ID/BUCKET/STORE"
+  hint: "name it with --repository s3:ENDPOINT-ID/BUCKET/STORE, or by its configured name"
 })
 
 const flags = {
@@ -18,9 +18,14 @@ const flags = {
 export const s3Refresh = Command.make("s3-refresh", flags, ({ plan }) =>
   Effect.gen(function* () {
     const place = yield* repository
-    if (place.kind !== "s3") return yield* notInBucket
-    const { refresh } = yield* Effect.promise(() => import("../S3Refresh.ts"))
-    yield* print(yield* refresh(place, { isDryRun: plan }))
+    if (place.kind === "folder") return yield* notInBucket
+    if (place.kind === "s3") {
+      const { refresh } = yield* Effect.promise(() => import("../S3Refresh.ts"))
+      return yield* print(yield* refresh(place, { isDryRun: plan }))
+    }
+    const { refresh } = yield* Effect.promise(() => import("../ConfiguredRefresh.ts"))
+    const told = yield* refresh(place.name, { isDryRun: plan })
+    yield* told === undefined ? notInBucket : print(told)
   })
 ).pipe(
   Command.withDescription("Make the metadata in the cache folder of a datastore anew, from its bucket"),
@@ -28,6 +33,10 @@ export const s3Refresh = Command.make("s3-refresh", flags, ({ plan }) =>
     {
       command: "granary s3-refresh -r s3:minio/backups/store",
       description: "After another machine has worked on it"
+    },
+    {
+      command: "granary s3-refresh -r cloud",
+      description: "One with a configured name: others are kept out meanwhile, and waited for"
     }
   ])
 )

@@ -17,6 +17,8 @@ import { print } from "../Output.ts"
 import { namespace, withWorkingDatastore } from "../Repository.ts"
 import { locate } from "../SnapshotArgument.ts"
 
+const defaultAddress = `${Listen.loopback}:${Listen.defaultPort}`
+
 const flags = {
   words: Argument.String("what").pipe(
     Argument.withDescription(
@@ -27,9 +29,9 @@ const flags = {
     Argument.variadic({ min: 0, max: 3 })
   ),
   listen: Flag.String("listen").pipe(
-    Flag.withDescription("Where to listen; port 0 is any that is free (default 127.0.0.1:8765)"),
+    Flag.withDescription(`Where to listen; port 0 is any that is free (default ${defaultAddress})`),
     Flag.withMetavar("HOST:PORT"),
-    Flag.withDefault("127.0.0.1:8765")
+    Flag.withDefault(defaultAddress)
   ),
   allowRemote: Flag.Boolean("allow-remote").pipe(
     Flag.withDescription(
@@ -48,7 +50,7 @@ const flags = {
 const addressOf = (text: string) => {
   const address = Listen.parse(text)
   if (address !== undefined) return Effect.succeed(address)
-  const hint = "write HOST:PORT, such as 127.0.0.1:8765 or [::1]:0"
+  const hint = `write HOST:PORT, such as ${defaultAddress} or [::1]:0`
   return Effect.fail(new UsageError({ detail: `${Format.name(text)} is no address to listen at`, hint }))
 }
 
@@ -69,7 +71,7 @@ const connectLines = ({ host, port, url }: Serving): ReadonlyArray<string> => {
     `serving read-only at ${seen} until it is interrupted; ` +
       (isLocal ? "all users of this machine can read it" : "everybody who reaches this address can read it"),
     `  macOS: in the Finder, Go > Connect to Server, ${seen}    Windows: net use * ${seen}`,
-    `  Linux: rclone copy --webdav-url ${seen} :webdav:PATH TARGET, or mount -t davfs ${seen} DIR; or any browser`
+    `  Linux: rclone copy --webdav-url ${seen} :webdav:PATH TARGET, or a file manager; or any browser`
   ]
 }
 

@@ -4,6 +4,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type { CryptConfig } from "../../format/CryptConfig.ts"
 import * as BackupGroup from "../../model/BackupGroup.ts"
 import * as Snapshot from "../../model/Snapshot.ts"
 import { monotonicMillis } from "../../platform/Monotonic.ts"
@@ -130,29 +131,33 @@ const planOptions = ({ depth, ignoreVerified, outdatedAfter, sample, sampleSeed 
     }
   })
 
+/** Carries a plan out, unless it is only to be shown, and tells what came of it. */
+export const carryOut = <E, R>(
+  planning: Effect.Effect<VerifyPlan.VerifyPlan, E, R>,
+  { crypt, isPlan }: { readonly crypt?: CryptConfig | undefined; readonly isPlan: boolean }
+) =>
+  Effect.gen(function* () {
+    const startedMillis = monotonicMillis()
+    const plan = yield* planning
+    if (isPlan) return yield* printPlan(plan)
+    yield* StoreUsage.expect(plan.expected?.cost)
+    const summary = yield* Verify.run(plan, crypt === undefined ? {} : { crypt })
+    const seconds = (monotonicMillis() - startedMillis) / 1000
+    yield* print({
+      json: VerifyText.toJson(summary),
+      text: VerifyText.toText(summary, plan, seconds)
+    })
+    yield* printNotes(summary)
+    yield* finish(summary)
+  })
+
 export const verify = Command.make("verify", flags, ({ what, plan: isPlan, ...given }) =>
   Effect.gen(function* () {
     const crypt = yield* cryptConfig
     const selection = Option.isSome(what) ? yield* parseWhat(what.value) : {}
     const options = yield* planOptions(given)
-    const startedMillis = monotonicMillis()
-    const ns = yield* namespace
-    yield* withWorkingDatastore(
-      Effect.gen(function* () {
-        const plan = yield* VerifyPlan.make({ namespace: ns, ...selection, ...options })
-        if (isPlan) return yield* printPlan(plan)
-        yield* StoreUsage.expect(plan.expected?.cost)
-        const summary = yield* Verify.run(plan, crypt === undefined ? {} : { crypt })
-        const seconds = (monotonicMillis() - startedMillis) / 1000
-        yield* print({
-          json: VerifyText.toJson(summary),
-          text: VerifyText.toText(summary, plan, seconds)
-        })
-        yield* printNotes(summary)
-        yield* finish(summary)
-      }),
-      { plans: isPlan }
-    )
+    const planning = VerifyPlan.make({ namespace: yield* namespace, ...selection, ...options })
+    yield* withWorkingDatastore(carryOut(planning, { crypt, isPlan }), { plans: isPlan })
   })
 ).pipe(
   Command.withDescription("Read everything and check it against its checksums"),
