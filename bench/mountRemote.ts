@@ -5,8 +5,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { spawn } from "node:child_process"
-import { once as onceEvent } from "node:events"
 import { mkdirSync, rmSync } from "node:fs"
 import * as path from "node:path"
 import * as BucketReading from "../src/datastore/BucketReading.ts"
@@ -25,6 +23,7 @@ import type { MemoryBucket } from "../src/testing/MemoryBucket.ts"
 import { type Place, settingsOf } from "../test/objectstore/s3/buckets.ts"
 import * as S3Endpoint from "../test/s3/S3Endpoint.ts"
 import { storeName, uploadStore } from "../test/store/bucket/bucketScene.ts"
+import { lateServer } from "./lateServer.ts"
 import { makeTree, once, type Scale, sizes } from "./mountData.ts"
 import type { Figure } from "./mountLocal.ts"
 import type { Places } from "./mountPeers.ts"
@@ -51,22 +50,6 @@ const makeStore = async (granary: Argv, folder: string, scale: Scale, tree: stri
   await run([...granary, ...backup, "tree", `tree.pxar:${tree}`])
   rmSync(image)
 }
-
-/** The server behind the delay. */
-const late = (url: string) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.promise(async () => {
-        const script = path.join(import.meta.dirname, "s3Proxy.ts")
-        const argv = ["--conditions=development", script, url, String(latencyMillis)]
-        const proxy = spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "inherit"] })
-        const [printed] = (await onceEvent(proxy.stdout, "data")) as [Buffer]
-        return { proxy, url: printed.toString().trim() }
-      }),
-      ({ proxy }) => Effect.sync(() => proxy.stdin.end())
-    ),
-    (started) => started.url
-  )
 
 const straight = (place: Place) =>
   Layer.unwrap(
@@ -155,7 +138,7 @@ const measureBucket = (
 ) =>
   Effect.gen(function* () {
     const endpoint = yield* S3Endpoint.start({ memory })
-    const place: Place = { ...endpoint, url: yield* late(endpoint.url) }
+    const place: Place = { ...endpoint, url: yield* lateServer(endpoint.url, latencyMillis) }
     const figures: Array<Figure> = []
     for (let round = 0; round < rounds; round++) {
       const { memoryPeakBytes, processorSeconds, wallSeconds } = yield* readMounted(place, mountpoint)

@@ -5,8 +5,6 @@
  * Run: node --conditions=development bench/s3.ts [--mebibytes 256] [--rounds 3] [--objects 100000] [--output FILE]
  */
 import * as Effect from "effect/Effect"
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
@@ -14,6 +12,7 @@ import { parseArgs } from "node:util"
 import type { Place } from "../test/objectstore/s3/buckets.ts"
 import * as Rgw from "../test/s3/Rgw.ts"
 import { sendSigned } from "../test/s3/sendSigned.ts"
+import { lateServer } from "./lateServer.ts"
 import * as Machine from "./Machine.ts"
 import { collect } from "./s3Collection.ts"
 import { type Cost, getAll, putAll, timed } from "./s3Plain.ts"
@@ -46,22 +45,6 @@ const kinds: ReadonlyArray<Kind> = [
 ]
 
 const note = (text: string): void => console.error(text)
-
-/** The same server, as if it were far away. */
-const late = (url: string) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.promise(async () => {
-        const script = path.join(import.meta.dirname, "s3Proxy.ts")
-        const argv = ["--conditions=development", script, url, String(latencyMillis)]
-        const proxy = spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "inherit"] })
-        const [printed] = (await once(proxy.stdout, "data")) as [Buffer]
-        return { proxy, url: printed.toString().trim() }
-      }),
-      ({ proxy }) => Effect.sync(() => proxy.stdin.end())
-    ),
-    (started) => started.url
-  )
 
 interface Scene {
   readonly server: string
@@ -145,7 +128,7 @@ const measureServers = (work: string) =>
       const bucket = server.replaceAll(" ", "-")
       const made = yield* Effect.promise(() => sendSigned(gateway, { method: "PUT", target: `/${bucket}` }))
       if (made.status !== 200) throw new Error(`no bucket: ${made.text}`)
-      const url = server === "direct" ? gateway.url : yield* late(gateway.url)
+      const url = server === "direct" ? gateway.url : yield* lateServer(gateway.url, latencyMillis)
       const place: Place = { ...gateway, url, bucket }
       const folder = path.join(work, `cache-${bucket}`)
       yield* Store.create(folder, place)

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Entry } from "../format/pxar/Entry.ts"
-import type { FileKind, FileMetadata } from "../model/FileMetadata.ts"
+import { type FileKind, type FileMetadata, kindLetters } from "../model/FileMetadata.ts"
 import type { ArchiveTree, ResolvedEntry, TreeNode } from "../restore/ArchiveTree.ts"
 import { joinNames, type Named } from "../restore/browse/TreeNode.ts"
 import * as Format from "./Format.ts"
@@ -22,17 +22,6 @@ export interface ShownEntry {
 export const shown = (tree: ArchiveTree, node: TreeNode) =>
   Effect.map(tree.resolve(node), (entry): ShownEntry => ({ node, entry }))
 
-const typeLetters: Record<FileKind, string> = {
-  directory: "d",
-  file: "f",
-  symlink: "l",
-  hardlink: "h",
-  "device-block": "b",
-  "device-char": "c",
-  fifo: "p",
-  socket: "s"
-}
-
 const targetOf = ({ node: { entry } }: ShownEntry): Uint8Array | undefined => {
   if (entry.kind === "symlink") return entry.target
   return entry.kind === "hardlink" ? PathText.fromRoot(entry.targetPath) : undefined
@@ -44,7 +33,7 @@ export const toJson = (shownEntry: ShownEntry): Readonly<Record<string, unknown>
   const target = targetOf(shownEntry)
   return {
     ...PathText.toJson("path", PathText.fromRoot(joinNames(node))),
-    type: typeLetters[node.entry.kind],
+    type: kindLetters[node.entry.kind],
     mode: metadata?.mode ?? null,
     uid: metadata?.uid ?? null,
     gid: metadata?.gid ?? null,
@@ -74,7 +63,7 @@ export const modeText = (kind: FileKind, metadata: FileMetadata): string => {
   const owner = triplet(mode, 6, 0o4000, "s")
   const group = triplet(mode, 3, 0o2000, "s")
   const others = triplet(mode, 0, 0o1000, "t")
-  const letter = kind === "file" || kind === "hardlink" ? "-" : typeLetters[kind]
+  const letter = kind === "file" || kind === "hardlink" ? "-" : kindLetters[kind]
   return `${letter}${owner}${group}${others}${hasMore(metadata) ? "+" : ""}`
 }
 

@@ -18,6 +18,18 @@ export type FileKind =
   | "socket"
   | "hardlink"
 
+/** How Proxmox Backup Server's listings name a kind. */
+export const kindLetters: Readonly<Record<FileKind, string>> = {
+  directory: "d",
+  file: "f",
+  symlink: "l",
+  hardlink: "h",
+  "device-block": "b",
+  "device-char": "c",
+  fifo: "p",
+  socket: "s"
+}
+
 export interface ExtendedAttribute {
   readonly name: Uint8Array
   readonly value: Uint8Array

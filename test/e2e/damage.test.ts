@@ -205,6 +205,7 @@ describe("files of others", () => {
     mkdirSync(path.join(store, "vm"))
     writeFileSync(path.join(store, "vm/.hidden"), "hello")
     writeFileSync(path.join(store, ".chunks/junk"), "hello")
+    mkdirSync(path.join(store, ".chunks/0000"), { recursive: true })
     writeFileSync(path.join(store, ".chunks/0000/junk"), "hello")
     const listed = await snapshotsIn(store, "host/foreign")
     assert.strictEqual(listed.length, 1)

@@ -3,13 +3,12 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as NodePlatform from "../../platform/NodePlatform.ts"
 import type { Serving } from "../../server/Server.ts"
 import * as Listen from "../../webdav/Listen.ts"
 import { configFolder } from "../ConfigFlag.ts"
 import { runsUntilStopped, UsageError } from "../Failure.ts"
-import * as Format from "../Format.ts"
+import * as Listening from "../Listening.ts"
 import { print } from "../Output.ts"
 
 /** Proxmox Backup Server's port, for this machine alone. */
@@ -34,21 +33,6 @@ const flags = {
   )
 }
 
-const addressOf = (text: string) => {
-  const address = Listen.parse(text)
-  if (address !== undefined) return Effect.succeed(address)
-  const hint = `write HOST:PORT, such as ${defaultAddress} or [::1]:0`
-  return Effect.fail(new UsageError({ detail: `${Format.name(text)} is no address to listen at`, hint }))
-}
-
-/** Faults, as they come: standard output is the command's. */
-const toStandardError = Logger.layer([
-  Logger.make<unknown, void>(({ message }) => {
-    const parts: ReadonlyArray<unknown> = Array.isArray(message) ? message : [message]
-    process.stderr.write(`warning: ${Format.name(parts.map(String).join(": "))}\n`)
-  })
-])
-
 const lines = ({ fingerprint, host, port, url }: Serving): ReadonlyArray<string> => [
   `serving at ${url} until it is interrupted`,
   `  fingerprint: ${fingerprint}`,
@@ -58,7 +42,7 @@ const lines = ({ fingerprint, host, port, url }: Serving): ReadonlyArray<string>
 
 export const serve = Command.make("serve", flags, (input) =>
   Effect.gen(function* () {
-    const address = yield* addressOf(input.listen)
+    const address = yield* Listening.addressOf(input.listen, defaultAddress)
     if (input.grace < 0 || input.grace > graceSecondsMax) {
       const hint = `give 0 to ${graceSecondsMax} seconds`
       return yield* new UsageError({ detail: `--grace ${input.grace} cannot be meant`, hint })
@@ -87,7 +71,7 @@ export const serve = Command.make("serve", flags, (input) =>
       return yield* runsUntilStopped
     })
     return yield* Effect.scoped(served).pipe(Effect.provide(services))
-  }).pipe(Effect.provide(toStandardError))
+  }).pipe(Effect.provide(Listening.toStandardError))
 ).pipe(
   Command.withDescription("Serve the configured datastores to Proxmox Backup Server's clients"),
   Command.withExamples([

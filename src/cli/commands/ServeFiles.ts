@@ -4,13 +4,12 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as os from "node:os"
 import type { VfsOptions } from "../../vfs/VfsLayer.ts"
 import type { Serving } from "../../webdav/WebDav.ts"
 import * as Listen from "../../webdav/Listen.ts"
-import { runsUntilStopped, UsageError } from "../Failure.ts"
-import * as Format from "../Format.ts"
+import { runsUntilStopped } from "../Failure.ts"
+import * as Listening from "../Listening.ts"
 import { cryptConfig } from "../Keys.ts"
 import * as MountArgument from "../MountArgument.ts"
 import { print } from "../Output.ts"
@@ -47,21 +46,6 @@ const flags = {
   )
 }
 
-const addressOf = (text: string) => {
-  const address = Listen.parse(text)
-  if (address !== undefined) return Effect.succeed(address)
-  const hint = `write HOST:PORT, such as ${defaultAddress} or [::1]:0`
-  return Effect.fail(new UsageError({ detail: `${Format.name(text)} is no address to listen at`, hint }))
-}
-
-/** Faults of the store, as they come: standard output is the command's. */
-const toStandardError = Logger.layer([
-  Logger.make<unknown, void>(({ message }) => {
-    const parts: ReadonlyArray<unknown> = Array.isArray(message) ? message : [message]
-    process.stderr.write(`warning: ${Format.name(parts.map(String).join(": "))}\n`)
-  })
-])
-
 const isEverywhere = (host: string): boolean => host === "0.0.0.0" || host === "::"
 
 const connectLines = ({ host, port, url }: Serving): ReadonlyArray<string> => {
@@ -85,7 +69,7 @@ const rootOf = (wanted: MountArgument.Wanted) =>
 
 export const serveFiles = Command.make("serve-files", flags, (input) =>
   Effect.gen(function* () {
-    const address = yield* addressOf(input.listen)
+    const address = yield* Listening.addressOf(input.listen, defaultAddress)
     const wanted = yield* MountArgument.parse(yield* namespace, input.words)
     const crypt = yield* cryptConfig
     // Loaded only here: no other command needs it.
@@ -107,7 +91,7 @@ export const serveFiles = Command.make("serve-files", flags, (input) =>
       return yield* runsUntilStopped
     })
     return yield* withWorkingDatastore(Effect.scoped(served))
-  }).pipe(Effect.provide(toStandardError))
+  }).pipe(Effect.provide(Listening.toStandardError))
 ).pipe(
   Command.withDescription("Serve a datastore, or a part of it, as WebDAV and to browsers, read-only"),
   Command.withExamples([

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { Datastore, snapshotLockName } from "../../datastore/Datastore.ts"
+import { kindLetters } from "../../model/FileMetadata.ts"
 import * as ArchiveParts from "../../restore/ArchiveParts.ts"
 import * as ArchiveTree from "../../restore/ArchiveTree.ts"
 import * as PxarParts from "../../restore/browse/PxarParts.ts"
@@ -96,26 +97,13 @@ const openTree = (reader: SnapshotReader.SnapshotReader, archive: string) =>
     return yield* told(ArchiveTree.open(reader, archive.replace(/\.didx$/, "")))
   })
 
-const letters = {
-  directory: "d",
-  file: "f",
-  symlink: "l",
-  hardlink: "h",
-  "device-block": "b",
-  "device-char": "c",
-  fifo: "p",
-  socket: "s"
-} as const
-
-const letterOf = (kind: string): string => new Map<string, string>(Object.entries(letters)).get(kind) ?? "f"
-
 const archiveEntry = (node: ArchiveTree.TreeNode, archive: string) => {
   const { entry } = node
   const fullPath = Buffer.concat([Buffer.from(`/${archive}/`), node.path])
   return {
     filepath: fullPath.toString("base64"),
     text: Buffer.from(node.name).toString(),
-    type: letterOf(entry.kind),
+    type: kindLetters[entry.kind],
     leaf: entry.kind !== "directory",
     ...(entry.kind === "file"
       ? { size: entry.content.sizeBytes, mtime: Number(entry.metadata.mtimeSeconds) }
