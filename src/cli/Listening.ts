@@ -1,4 +1,4 @@
-/** Listening: what commands that serve until they are stopped have in common: where they listen, how faults are told. */
+/** Listening: what commands that serve have in common: where they listen, and how faults are told. */
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as Listen from "../webdav/Listen.ts"

@@ -43,7 +43,10 @@ export interface BrokenArchive extends MissingPlace {
 
 export interface MissingChunks {
   readonly count: number
-  /** The first ten thousand, by digest; those that only unfinished snapshots and strays name have no place. */
+  /**
+   * The first ten thousand, by digest; those that only unfinished snapshots and strays name have no place. What only
+   * snapshots need that the store has no more (another host has removed them) is not missing.
+   */
   readonly chunks: ReadonlyArray<MissingChunk>
   readonly archives: ReadonlyArray<BrokenArchive>
   /** Chunks that could not be looked at. */
@@ -91,24 +94,36 @@ interface Search extends LocateOptions {
   readonly numbers: DigestTable
   readonly places: Array<Array<MissingPlace>>
   readonly archives: Array<BrokenArchive>
+  /** Numbers of digests that something in the store needs, and of those that removed snapshots were seen to need. */
+  readonly needed: Set<number>
+  readonly excused: Set<number>
 }
 
 const readOrNothing = (path: string) =>
   IndexFile.read(path).pipe(Effect.catchTag("StoreError", () => Effect.succeed(undefined)))
 
-const searchIndex = (search: Search, index: ChunkIndex | undefined, place: MissingPlace) =>
+/** The numbers of the missing digests that an index names. */
+const numbersIn = ({ numbers }: Search, index: ChunkIndex | undefined) =>
   Effect.gen(function* () {
-    if (index === undefined) return
     const found = new Set<number>()
+    if (index === undefined) return found
     yield* forEachStretch(index, (offset, stride, count) => {
       for (let entry = 0; entry < count; entry++) {
-        const number = search.numbers.get(index.entries, offset + entry * stride)
+        const number = numbers.get(index.entries, offset + entry * stride)
         if (number !== undefined) found.add(number)
       }
     })
+    return found
+  })
+
+const searchIndex = (search: Search, index: ChunkIndex | undefined, place: MissingPlace) =>
+  Effect.map(numbersIn(search, index), (found) => {
     if (found.size === 0) return
     search.archives.push({ ...place, chunks: found.size })
-    for (const number of found) search.places[number]?.push(place)
+    for (const number of found) {
+      search.needed.add(number)
+      search.places[number]?.push(place)
+    }
   })
 
 const isGone = (error: Failure): boolean =>
@@ -124,10 +139,12 @@ const searchGroups = (search: Search) =>
           .snapshots(namespace, group)
           .pipe(Effect.catchIf(isGone, () => Effect.succeed([])))
         for (const { files, finished, snapshot } of entries) {
-          if (!finished || search.isThere?.({ namespace, snapshot }) === false) continue
+          if (!finished) continue
+          const isThere = search.isThere?.({ namespace, snapshot }) ?? true
           for (const archive of files.filter(IndexFile.isIndexName)) {
-            const path = `${snapshotPath(layout, namespace, snapshot)}/${archive}`
-            yield* searchIndex(search, yield* readOrNothing(path), { namespace, snapshot, archive })
+            const index = yield* readOrNothing(`${snapshotPath(layout, namespace, snapshot)}/${archive}`)
+            if (isThere) yield* searchIndex(search, index, { namespace, snapshot, archive })
+            else for (const number of yield* numbersIn(search, index)) search.excused.add(number)
           }
         }
       }
@@ -144,15 +161,21 @@ export const locate = (
     const absent = digests.toSorted((left, right) => Buffer.compare(left, right))
     const numbers = new DigestTable(absent.length)
     absent.forEach((bytes, number) => numbers.set(bytes, 0, number))
-    const listed = absent.slice(0, listedMax)
-    const search: Search = { ...options, numbers, places: listed.map(() => []), archives: [] }
+    const found = { archives: [], needed: new Set<number>(), excused: new Set<number>() }
+    const places = absent.slice(0, listedMax).map(() => [])
+    const search: Search = { ...options, ...found, numbers, places }
     yield* searchGroups(search)
     for (const { place, read } of options.elsewhere ?? []) yield* searchIndex(search, yield* read, place)
-    const chunks = listed.map((bytes, number): MissingChunk => ({
-      digest: Digest.fromBytes(bytes),
-      places: search.places[number] ?? []
-    }))
-    return { count: absent.length, chunks, archives: search.archives, errors: [] }
+    const { archives, excused, needed } = search
+    const isMissing = (number: number): boolean => needed.has(number) || !excused.has(number)
+    const chunks = search.places.flatMap((inPlaces, number): ReadonlyArray<MissingChunk> => {
+      const bytes = absent[number]
+      return bytes === undefined || !isMissing(number)
+        ? []
+        : [{ digest: Digest.fromBytes(bytes), places: inPlaces }]
+    })
+    const count = absent.reduce((sum, _, number) => sum + (isMissing(number) ? 1 : 0), 0)
+    return { count, chunks, archives, errors: [] }
   })
 
 /** `notFound` are marked digests that the sweep did not meet, 32 bytes each. */
