@@ -169,9 +169,9 @@ describe("DatastoreConfig", () => {
 
   inFolder("makes a store before its section is written, and writes none when that fails", (folder) =>
     Effect.gen(function* () {
-      const create = (ends: Effect.Effect<void, Error>) =>
+      const create = (ends: Effect.Effect<void, string>) =>
         DatastoreConfig.create(folder, "new", { path: "/srv/new" }, () => ends)
-      yield* Effect.flip(create(Effect.fail(new Error("no space"))))
+      yield* Effect.flip(create(Effect.fail("no space")))
       assert.deepStrictEqual((yield* DatastoreConfig.list(folder)).entries, [])
       yield* create(Effect.void)
       assert.strictEqual((yield* DatastoreConfig.get(folder, "new")).values.path, "/srv/new")

@@ -223,7 +223,7 @@ export const readMounted = (snapshot: Snapshot.Snapshot, expected: string) =>
       const path = `${type}/${id}/${snapshot.directory}/${plainArchive.client}`
       const { inode } = yield* Effect.provide(VfsPaths.stat(path), tree)
       const bytes = yield* Effect.forEach([...expected], (_, offset) => vfs.read(inode, offset, 1))
-      if (Buffer.concat(bytes).toString() !== expected) yield* readOtherwise(snapshot)
+      if (Buffer.concat(bytes).toString() !== expected) return yield* readOtherwise(snapshot)
     })
   ).pipe(Effect.catchIf(isGone, () => Effect.void))
 
