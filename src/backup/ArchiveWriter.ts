@@ -23,6 +23,7 @@ import { Entropy } from "../platform/Entropy.ts"
 import { decodeOrDamaged, type StoreError } from "../store/StoreError.ts"
 import type { BackupSession } from "./BackupSession.ts"
 import * as Ingest from "./Ingest.ts"
+import { countStored } from "./SessionStatistics.ts"
 import type { StorageError } from "../store/StorageError.ts"
 
 /** How an archive is cut. */
@@ -155,17 +156,9 @@ const storeChunk =
     return datastore.chunks
       .insert({ digest: Digest.fromBytes(digestBytes), data, compress, crypt, hasMargins, letGo })
       .pipe(
-        Effect.map(({ duplicate, encodedSizeBytes }) => {
-          statistics.encodedBytes += encodedSizeBytes
-          if (duplicate) {
-            statistics.duplicateChunks += 1
-            statistics.duplicateBytes += sizeBytes
-          } else {
-            statistics.newChunks += 1
-            statistics.newBytes += sizeBytes
-            statistics.storedBytes += encodedSizeBytes
-          }
-        })
+        Effect.map(({ duplicate: isDuplicate, encodedSizeBytes: encodedBytes }) =>
+          countStored(statistics, { sizeBytes, encodedBytes, isDuplicate })
+        )
       )
   }
 

@@ -24,6 +24,7 @@ import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as ArchiveWriter from "./ArchiveWriter.ts"
 import * as BackupProgress from "./BackupProgress.ts"
 import * as BackupSession from "./BackupSession.ts"
+import type { SessionStatistics } from "./SessionStatistics.ts"
 import type { ByteSource, SourceError } from "./ByteSource.ts"
 import * as CatalogUpload from "./CatalogUpload.ts"
 import * as DirectoryUpload from "./DirectoryUpload.ts"
@@ -53,7 +54,7 @@ export interface BackupSummary {
   /** Unfinished snapshots that were found in the group. */
   readonly leftovers: ReadonlyArray<Snapshot>
   readonly files: ReadonlyArray<ManifestFile>
-  readonly statistics: BackupSession.SessionStatistics
+  readonly statistics: SessionStatistics
   /** What directories held. */
   readonly entries: DirectoryUpload.EntryCounts
   readonly durationSeconds: number

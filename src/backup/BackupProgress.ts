@@ -1,6 +1,6 @@
 /** Progress of a backup, archive by archive, with what the whole session has stored and reused so far. */
 import type { ProgressEvent, Reporter } from "../platform/Progress.ts"
-import type { SessionStatistics } from "./BackupSession.ts"
+import type { SessionStatistics } from "./SessionStatistics.ts"
 
 export type ReportProgress = (
   subject: string,

@@ -31,6 +31,7 @@ import * as TaskIds from "../platform/TaskIds.ts"
 import type { SnapshotEntry } from "../store/Hierarchy.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as KnownChunks from "./KnownChunks.ts"
+import { emptyStatistics, type SessionStatistics } from "./SessionStatistics.ts"
 import type { StorageError } from "../store/StorageError.ts"
 
 export interface SessionOptions {
@@ -46,24 +47,6 @@ export interface SessionOptions {
   readonly reusePrevious?: boolean
   /** When to prove that known chunks are there. Default `both`: before the first use, and before the manifest. */
   readonly knownChunks?: KnownChunks.KnownChunksCheck
-}
-
-/** Counts over all archives of the session. */
-export interface SessionStatistics {
-  chunks: number
-  sizeBytes: number
-  /** Chunks known from the previous snapshot or from this session. */
-  reusedChunks: number
-  reusedBytes: number
-  /** Chunks that another backup had stored already. */
-  duplicateChunks: number
-  duplicateBytes: number
-  newChunks: number
-  newBytes: number
-  /** What the new chunks take in the store. */
-  storedBytes: number
-  /** Encoded size of new and duplicate chunks, as PBS counts it. */
-  encodedBytes: number
 }
 
 export interface BackupSession {
@@ -165,19 +148,6 @@ const indexPathsOf = (
   manifest.files
     .filter(({ filename }) => ArchiveName.fromFile(filename).kind !== "blob")
     .map(({ filename }) => `${Snapshot.toPath(namespace, snapshot)}/${filename}`)
-
-const emptyStatistics = (): SessionStatistics => ({
-  chunks: 0,
-  sizeBytes: 0,
-  reusedChunks: 0,
-  reusedBytes: 0,
-  duplicateChunks: 0,
-  duplicateBytes: 0,
-  newChunks: 0,
-  newBytes: 0,
-  storedBytes: 0,
-  encodedBytes: 0
-})
 
 /** Registers the chunks of the previous snapshot; answers what the proof of them needs. */
 export const prepareKnown = (

@@ -18,6 +18,7 @@ import * as net from "node:net"
 import type { Duplex } from "node:stream"
 import type { ChunkCodec } from "../platform/ChunkCodec.ts"
 import type { Files } from "../platform/Files.ts"
+import { neverEndIdle } from "../platform/idleConnections.ts"
 import * as Access from "./Access.ts"
 import { ApiError } from "./ApiError.ts"
 import { guarded } from "./failures.ts"
@@ -201,7 +202,7 @@ export const serve = ({
       response.on("close", () => fiber.interruptUnsafe())
     })
     server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
-      if (socket instanceof net.Socket) socket.setTimeout(0)
+      neverEndIdle(socket)
       socket.on("error", () => socket.destroy())
       const fiber = runSession(
         Effect.flatMap(admissions.forConnection, (admission) => upgrade(request, socket, head, admission))

@@ -6,7 +6,7 @@ import * as path from "node:path"
 import * as Datastores from "../../src/datastores/Datastores.ts"
 import { assertFails, type Ended, fastFolder, type Folder } from "../e2e/cli.ts"
 import { platform } from "../store/stores.ts"
-import { granaryHere } from "./inProcess.ts"
+import { commandsIn } from "./inProcess.ts"
 
 let folder: Folder
 beforeAll(() => {
@@ -15,17 +15,8 @@ beforeAll(() => {
 })
 afterAll(() => folder.remove())
 
-const inFolder = (name: string): string => path.join(folder.path, name)
+const { inFolder, run, succeed } = commandsIn(() => folder)
 const configFile = (): string => inFolder("config/granary/datastore.cfg")
-
-const run = (...args: ReadonlyArray<string>): Promise<Ended> =>
-  granaryHere(args, { HOME: folder.path, XDG_CONFIG_HOME: inFolder("config") })
-
-const succeed = async (...args: ReadonlyArray<string>): Promise<Ended> => {
-  const ended = await run(...args)
-  assert.strictEqual(ended.code, 0, `granary ${args.join(" ")}: ${ended.errors}`)
-  return ended
-}
 
 const document = async (...args: ReadonlyArray<string>): Promise<unknown> => {
   const { text } = await succeed(...args, "--output", "json")

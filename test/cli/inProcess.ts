@@ -14,6 +14,7 @@ import { assert } from "@effect/vitest"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import { syncBuiltinESMExports } from "node:module"
+import * as path from "node:path"
 import { run } from "../../src/cli/main.ts"
 import type { Ended } from "../e2e/cli.ts"
 
@@ -67,4 +68,17 @@ export const granaryHere = async (
     isRunning = false
     if (ended === undefined) release()
   }
+}
+
+/** Command lines of somebody whose home, and configuration, are in this folder. */
+export const commandsIn = (folder: () => { readonly path: string }) => {
+  const inFolder = (name: string): string => path.join(folder().path, name)
+  const run = (...args: ReadonlyArray<string>): Promise<Ended> =>
+    granaryHere(args, { HOME: folder().path, XDG_CONFIG_HOME: inFolder("config") })
+  const succeed = async (...args: ReadonlyArray<string>): Promise<Ended> => {
+    const ended = await run(...args)
+    assert.strictEqual(ended.code, 0, `granary ${args.join(" ")}: ${ended.errors}`)
+    return ended
+  }
+  return { inFolder, run, succeed }
 }

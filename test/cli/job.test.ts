@@ -2,22 +2,12 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { execFileSync } from "node:child_process"
 import { readdirSync, readFileSync, writeFileSync } from "node:fs"
-import * as path from "node:path"
-import { assertFails, type Ended, fastFolder, type Folder, makeStore } from "../e2e/cli.ts"
-import { granaryHere } from "./inProcess.ts"
+import { assertFails, fastFolder, type Folder, makeStore } from "../e2e/cli.ts"
+import { commandsIn } from "./inProcess.ts"
 
 let folder: Folder
 
-const inFolder = (name: string): string => path.join(folder.path, name)
-
-const run = (...args: ReadonlyArray<string>): Promise<Ended> =>
-  granaryHere(args, { HOME: folder.path, XDG_CONFIG_HOME: inFolder("config") })
-
-const succeed = async (...args: ReadonlyArray<string>): Promise<Ended> => {
-  const ended = await run(...args)
-  assert.strictEqual(ended.code, 0, `granary ${args.join(" ")}: ${ended.errors}`)
-  return ended
-}
+const { inFolder, run, succeed } = commandsIn(() => folder)
 
 const document = async <A = unknown>(...args: ReadonlyArray<string>): Promise<A> => {
   const { text } = await succeed(...args, "--output", "json")

@@ -3,21 +3,12 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { existsSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import { assertFails, chunkFiles, type Ended, fastFolder, type Folder, makeStore } from "../e2e/cli.ts"
-import { granaryHere } from "./inProcess.ts"
+import { commandsIn } from "./inProcess.ts"
 
 let folder: Folder
 let source: string
 
-const inFolder = (name: string): string => path.join(folder.path, name)
-
-const run = (...args: ReadonlyArray<string>): Promise<Ended> =>
-  granaryHere(args, { HOME: folder.path, XDG_CONFIG_HOME: inFolder("config") })
-
-const succeed = async (...args: ReadonlyArray<string>): Promise<Ended> => {
-  const ended = await run(...args)
-  assert.strictEqual(ended.code, 0, `granary ${args.join(" ")}: ${ended.errors}`)
-  return ended
-}
+const { inFolder, run, succeed } = commandsIn(() => folder)
 
 const day = (number: number): string => `2026-11-${String(number).padStart(2, "0")}T10:00:00Z`
 

@@ -12,6 +12,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import * as http2 from "node:http2"
 import type { Duplex } from "node:stream"
+import { endIdle } from "../../platform/idleConnections.ts"
 import { ApiError } from "../ApiError.ts"
 import type { Call, RouteTable } from "../Call.ts"
 import type { Admission } from "./Admission.ts"
@@ -104,7 +105,7 @@ export const serve = <R>(
     session.on("error", end)
     session.on("close", end)
     socket.on("close", end)
-    session.setTimeout(idleMillis, () => session.destroy())
+    endIdle(session, idleMillis)
     session.on("stream", (stream, headers) => {
       stream.on("error", () => undefined)
       const fiber = run(serveStream(stream, headers, routes, admission))

@@ -6,6 +6,7 @@
  * Backup Server does: clients may leave it out.
  */
 import * as Effect from "effect/Effect"
+import { countStored } from "../../backup/SessionStatistics.ts"
 import * as DataBlob from "../../format/DataBlob.ts"
 import { FormatError } from "../../format/FormatError.ts"
 import * as Digest from "../../model/Digest.ts"
@@ -73,19 +74,11 @@ const proven = (sent: Uint8Array, claimed: Claimed): Effect.Effect<Uint8Array, A
     return yield* explain(blob, claimed)
   })
 
-const count = ({ session }: Upload, sizeBytes: number, sentBytes: number, isDuplicate: boolean): void => {
+const count = ({ session }: Upload, sizeBytes: number, encodedBytes: number, isDuplicate: boolean): void => {
   const { statistics } = session
   statistics.chunks += 1
   statistics.sizeBytes += sizeBytes
-  statistics.encodedBytes += sentBytes
-  if (isDuplicate) {
-    statistics.duplicateChunks += 1
-    statistics.duplicateBytes += sizeBytes
-  } else {
-    statistics.newChunks += 1
-    statistics.newBytes += sizeBytes
-    statistics.storedBytes += sentBytes
-  }
+  countStored(statistics, { sizeBytes, encodedBytes, isDuplicate })
 }
 
 const tooLarge = new ApiError({ status: 400, message: "uploaded chunk is larger than announced." })
