@@ -14,8 +14,9 @@ import { makeScanner } from "../src/chunking/makeScanner.ts"
 import { headerSize } from "../src/format/DataBlob.ts"
 import * as Digest from "../src/model/Digest.ts"
 import { digestBytesOf, largestBlobBytes } from "../src/platform/chunkContent.ts"
-import { checkChunk, stageChunk } from "../src/platform/chunkTasks.ts"
+import { checkChunk } from "../src/platform/chunkTasks.ts"
 import { ReadAhead } from "../src/platform/ReadAhead.ts"
+import { WriteBehind } from "../src/platform/WriteBehind.ts"
 
 interface Share {
   readonly thread: number
@@ -32,13 +33,23 @@ const blockBytes = 512 * 1024
 /** A quarter of the average size is passed over by the scanner. */
 const unscannedBytes = chunkBytes / 4
 
-/** Reads, scans, hashes, probes and writes every so-many-th piece of the average size. */
-const store = ({ folder, subject, thread, threads }: Share): void => {
-  const scanner = makeScanner(chunkBytes + blockBytes, { shared: true })
-  const start = scanner.dataOffset + headerSize("plain")
+/** A chunk, room for the header before it and for what a direct transfer takes behind it. */
+const slotBytes = chunkBytes + 2 * blockBytes
+
+/** Reads, scans, hashes, probes and writes every so-many-th piece of the average size, each while the last is written. */
+const store = async ({ folder, subject, thread, threads }: Share): Promise<void> => {
+  const scanner = makeScanner(2 * slotBytes, { shared: true })
+  const behind = new WriteBehind()
   const fd = openSync(subject, "r")
   const pieces = Math.floor(statSync(subject).size / chunkBytes)
+  const slots = [0, 1].map((number) => ({
+    start: scanner.dataOffset + number * slotBytes + headerSize("plain"),
+    written: Promise.resolve<unknown>(undefined)
+  }))
   for (let piece = thread; piece < pieces; piece += threads) {
+    const slot = slots.shift()!
+    await slot.written
+    const { start } = slot
     for (let done = 0; done < chunkBytes; done += blockBytes) {
       readSync(fd, scanner.bytes, start + done, blockBytes, piece * chunkBytes + done)
       if (done < unscannedBytes) continue
@@ -51,8 +62,10 @@ const store = ({ folder, subject, thread, threads }: Share): void => {
     const data = scanner.bytes.subarray(start, start + chunkBytes)
     const name = Digest.fromBytes(digestBytesOf(data, undefined))
     const temporaryPath = path.join(folder, name)
-    stageChunk({ data, temporaryPath, compress: true, crypt: undefined, sync: false, hasMargins: true })
+    const request = { data, temporaryPath, compress: true, crypt: undefined, sync: false, hasMargins: true }
+    slots.push({ start, written: behind.stage(request) })
   }
+  await Promise.all(slots.map(({ written }) => written))
 }
 
 /** Reads every so-many-th chunk and proves it. */

@@ -3,13 +3,15 @@
  *
  * A backup writes what nobody reads soon: kept in the page cache it would push out what the machine's programs
  * need, and copying it there costs more than everything else that is done with a chunk. Direct transfers want
- * aligned memory, offsets and lengths. So content goes through one aligned buffer per thread, and its last, incomplete
- * block the ordinary way: filling it up and cutting the file afterwards would have the kernel read it back. Small
- * files, and file systems that refuse, take the ordinary way altogether.
+ * aligned memory, offsets and lengths. So content goes through aligned memory, and its last, incomplete block the
+ * ordinary way: filling it up and cutting the file afterwards would have the kernel read it back. Small files, and file
+ * systems that refuse, take the ordinary way altogether.
  *
- * Plain functions for worker threads, those that write synchronous; what they throw is an errno error of `node:fs`.
+ * Plain functions for worker threads. Threads of Node's pool wait for the disk while a large file is read or written;
+ * everything short is synchronous. What they throw is an errno error of `node:fs`.
  */
 import * as fs from "node:fs"
+import { promisify } from "node:util"
 import { webAssembly } from "../chunking/WebAssemblyApi.ts"
 
 /** A multiple of every block size that direct transfers ask for. */
@@ -22,7 +24,8 @@ const pageBytes = 65_536
 
 const directFlag: number = process.platform === "linux" ? fs.constants.O_DIRECT : 0
 
-let buffer: Uint8Array = new Uint8Array(0)
+const writeAt = promisify(fs.write)
+const flush = promisify(fs.fsync)
 
 /** Memory for direct transfers: WebAssembly's begins at a page. Without it ordinary memory serves ordinary ones. */
 export const alignedMemory = (sizeBytes: number): Uint8Array => {
@@ -31,16 +34,6 @@ export const alignedMemory = (sizeBytes: number): Uint8Array => {
     ? new Uint8Array(pages * pageBytes)
     : new Uint8Array(new webAssembly.Memory({ initial: pages, maximum: pages, shared: false }).buffer)
 }
-
-/** The thread's buffer, at least so large; what it held is lost. */
-const alignedBuffer = (sizeBytes: number): Uint8Array => {
-  if (buffer.length < sizeBytes) buffer = alignedMemory(Math.max(sizeBytes, 4.5 * 1024 * 1024))
-  return buffer
-}
-
-/** The part of the thread's buffer from where a body behind such a header is written without being copied. */
-export const room = (headerBytes: number, bodyBytes: number): Uint8Array =>
-  alignedBuffer(headerBytes + bodyBytes).subarray(headerBytes, headerBytes + bodyBytes)
 
 /** Opens the file behind `fd` once more, for direct writing; undefined where that cannot be. */
 export const reopenDirect = (fd: number): number | undefined => {
@@ -64,22 +57,24 @@ const isRefusal = (error: unknown): boolean => {
   return code === "EINVAL" || code === "ENOTSUP" || code === "EOPNOTSUPP"
 }
 
-/** Runs `direct`; where the file system refuses such transfers, `ordinary`. */
-const preferringDirect = <A>(sizeBytes: number, direct: () => A, ordinary: () => A): A => {
-  if (!isForDirect(sizeBytes)) return ordinary()
-  try {
-    return direct()
-  } catch (error) {
-    if (!isRefusal(error)) throw error
-    return ordinary()
-  }
+/** Nothing is on its way to a file for ever. */
+const requireProgress = (count: number): void => {
+  if (count === 0) throw Object.assign(new Error("short write"), { code: "EIO" })
 }
 
 const writeFully = (fd: number, bytes: Uint8Array, position = 0): void => {
   for (let written = 0; written < bytes.length;) {
     const count = fs.writeSync(fd, bytes, written, bytes.length - written, position + written)
-    if (count === 0) throw Object.assign(new Error("short write"), { code: "EIO" })
+    requireProgress(count)
     written += count
+  }
+}
+
+const writeFullyLater = async (fd: number, bytes: Uint8Array): Promise<void> => {
+  for (let written = 0; written < bytes.length;) {
+    const { bytesWritten } = await writeAt(fd, bytes, written, bytes.length - written, written)
+    requireProgress(bytesWritten)
+    written += bytesWritten
   }
 }
 
@@ -94,13 +89,17 @@ const writeTail = (path: string, tail: Uint8Array, position: number): void => {
 }
 
 /** Opens a new file, fills it, and removes it again if that fails. */
-const writeNew = (path: string, flags: number, sync: boolean, fill: (fd: number) => void): void => {
+const writeNew = async (
+  path: string,
+  { flags, sync }: { readonly flags: number; readonly sync: boolean },
+  fill: (fd: number) => void | Promise<void>
+): Promise<void> => {
   const { O_WRONLY, O_CREAT, O_EXCL } = fs.constants
   const fd = fs.openSync(path, O_WRONLY | O_CREAT | O_EXCL | flags, 0o644)
   try {
     fs.fchmodSync(fd, 0o644)
-    fill(fd)
-    if (sync) fs.fsyncSync(fd)
+    await fill(fd)
+    if (sync) await flush(fd)
   } catch (error) {
     quietly(() => fs.closeSync(fd))
     quietly(() => fs.unlinkSync(path))
@@ -135,42 +134,54 @@ const frameInPlace = (headerBytes: number, body: Uint8Array): Uint8Array | undef
   return new Uint8Array(body.buffer, start, headerBytes + body.length)
 }
 
+/** A file to write: a header, and a body behind it. */
+export interface Writing {
+  readonly path: string
+  readonly header: Uint8Array
+  readonly body: Uint8Array
+  /** It is on the disk afterwards. */
+  readonly sync: boolean
+  /** The memory before the body is free to be used: nothing is copied if it is aligned. */
+  readonly hasMargins: boolean
+  /** Aligned memory for so many bytes; asked for when they do not lie in such a place. */
+  readonly room: (sizeBytes: number) => Uint8Array
+}
+
 /** Header and body in one aligned piece. */
-const frame = (header: Uint8Array, body: Uint8Array, hasMargins: boolean): Uint8Array => {
+const frame = ({ body, hasMargins, header, room }: Writing): Uint8Array => {
   const sizeBytes = header.length + body.length
   const inPlace = hasMargins ? frameInPlace(header.length, body) : undefined
-  const content = inPlace ?? alignedBuffer(sizeBytes).subarray(0, sizeBytes)
+  const content = inPlace ?? room(sizeBytes).subarray(0, sizeBytes)
   content.set(header)
   if (inPlace === undefined) content.set(body, header.length)
   return content
 }
 
-/**
- * Writes `header` and `body` to a new file (0644); with `sync` it is on the disk afterwards. With `hasMargins`
- * the memory before the body is free to be used, and nothing is copied if it is aligned.
- */
-export const write = (
-  path: string,
-  header: Uint8Array,
-  body: Uint8Array,
-  options: { readonly sync: boolean; readonly hasMargins?: boolean }
-): void => {
-  const { sync, hasMargins = false } = options
-  const sizeBytes = header.length + body.length
-  const direct = (): void => {
-    const content = frame(header, body, hasMargins)
-    const wholeBytes = sizeBytes - (sizeBytes % alignmentBytes)
-    writeNew(path, directFlag, sync, (fd) => {
-      writeFully(fd, content.subarray(0, wholeBytes))
-      if (wholeBytes < sizeBytes) writeTail(path, content.subarray(wholeBytes), wholeBytes)
-    })
+const writeDirect = (writing: Writing): Promise<void> => {
+  const { path, sync } = writing
+  const content = frame(writing)
+  const wholeBytes = content.length - (content.length % alignmentBytes)
+  return writeNew(path, { flags: directFlag, sync }, async (fd) => {
+    await writeFullyLater(fd, content.subarray(0, wholeBytes))
+    if (wholeBytes < content.length) writeTail(path, content.subarray(wholeBytes), wholeBytes)
+  })
+}
+
+const writeOrdinary = ({ body, header, path, sync }: Writing): Promise<void> =>
+  writeNew(path, { flags: 0, sync }, (fd) => {
+    const written = fs.writevSync(fd, [header, body])
+    if (written < header.length + body.length) writeFully(fd, Buffer.concat([header, body]))
+  })
+
+/** Writes a new file (0644). Until it has, header and body stay as they are. */
+export const write = async (writing: Writing): Promise<void> => {
+  if (!isForDirect(writing.header.length + writing.body.length)) return writeOrdinary(writing)
+  try {
+    await writeDirect(writing)
+  } catch (error) {
+    if (!isRefusal(error)) throw error
+    await writeOrdinary(writing)
   }
-  const ordinary = (): void =>
-    writeNew(path, 0, sync, (fd) => {
-      const written = fs.writevSync(fd, [header, body])
-      if (written < sizeBytes) writeFully(fd, Buffer.concat([header, body]))
-    })
-  preferringDirect(sizeBytes, direct, ordinary)
 }
 
 /** Without O_NONBLOCK a fifo that lies where a chunk should be would keep the thread for ever. */

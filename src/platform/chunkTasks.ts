@@ -1,12 +1,10 @@
 /**
- * The jobs of a chunk worker thread on files as plain synchronous functions over `node:fs`: synchronous calls are twice
- * as fast as promises, and a worker has nobody to keep waiting. What they throw is an errno error of `node:fs`. The
- * same jobs on blobs in memory, which the thread may overwrite unless others share them.
+ * What a chunk worker thread does with chunks that were read from files (`ReadAhead`), and with blobs in memory, which
+ * the thread may overwrite unless others share them. Plain synchronous functions; what they throw is an errno error of
+ * `node:fs`. Files are written by `WriteBehind`.
  */
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
-import type { Staged } from "./ChunkCodec.ts"
-import * as BulkFile from "./BulkFile.ts"
 import {
   checkBlob,
   decodeChunk,
@@ -18,27 +16,6 @@ import {
 import { fromErrno, FilesError } from "./Files.ts"
 import { releaseMemory } from "../format/releaseMemory.ts"
 import type { Content } from "./ReadAhead.ts"
-
-export const stageChunk = (request: {
-  readonly data: Uint8Array
-  readonly temporaryPath: string
-  readonly compress: boolean
-  readonly crypt: CryptConfig | undefined
-  readonly sync: boolean
-  readonly hasMargins?: boolean
-}): Staged => {
-  const { data, temporaryPath, compress, crypt, sync } = request
-  // Ciphertext is made where it is written from.
-  const room = crypt === undefined ? undefined : BulkFile.room(DataBlob.headerSize("encrypted"), data.length)
-  const sealing = crypt === undefined || room === undefined ? {} : { crypt, room }
-  const { header, body, kind } = DataBlob.encodeParts(data, { compress, ...sealing })
-  // A plain body is the data itself, with the margins around it.
-  const hasMargins = body === data ? request.hasMargins === true : body.buffer === room?.buffer
-  BulkFile.write(temporaryPath, header, body, { sync, hasMargins })
-  const encodedSizeBytes = header.length + body.length
-  if (room === undefined) releaseMemory(body, data)
-  return { encodedSizeBytes, kind }
-}
 
 /** The file's content: a view that belongs to the job as long as it lasts, and may be overwritten. */
 const wholeOf = (path: string, content: Content): Uint8Array => {

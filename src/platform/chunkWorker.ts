@@ -1,14 +1,15 @@
 /**
  * The worker thread of `NodeChunkCodec`: takes jobs from its port and answers each with one message. Files are read
- * ahead, while other jobs are worked on. It starts nothing when imported outside a worker.
+ * ahead and written behind, while other jobs are worked on. It starts nothing when imported outside a worker.
  */
 import { parentPort } from "node:worker_threads"
 import * as CryptConfig from "../format/CryptConfig.ts"
 import { digestBytesOf, largestBlobBytes } from "./chunkContent.ts"
-import { checkChunk, decodeBlob, encodeBlob, judgeBlob, loadChunk, stageChunk } from "./chunkTasks.ts"
+import { checkChunk, decodeBlob, encodeBlob, judgeBlob, loadChunk } from "./chunkTasks.ts"
 import type { Answer, Job } from "./ChunkWorkers.ts"
 import { FilesError, fromErrno } from "./Files.ts"
 import { type Content, ReadAhead } from "./ReadAhead.ts"
+import { WriteBehind } from "./WriteBehind.ts"
 
 /** Deriving a key's identity takes a moment, and one backup sends thousands of chunks with the same key. */
 const keys = new Map<string, CryptConfig.CryptConfig>()
@@ -22,6 +23,7 @@ const keyOf = (raw: Uint8Array | undefined): CryptConfig.CryptConfig | undefined
 }
 
 type ReadingJob = Extract<Job, { readonly kind: "load" | "check" }>
+type WritingJob = Extract<Job, { readonly kind: "stage" | "receive" }>
 
 const performOnFile = (job: ReadingJob, content: Content): Answer["result"] => {
   const crypt = keyOf(job.key)
@@ -30,13 +32,11 @@ const performOnFile = (job: ReadingJob, content: Content): Answer["result"] => {
     : { kind: "checked", value: checkChunk({ ...job.request, crypt }, content) }
 }
 
-const perform = (job: Exclude<Job, ReadingJob>): Answer["result"] => {
+const perform = (job: Exclude<Job, ReadingJob | WritingJob>): Answer["result"] => {
   const crypt = keyOf(job.key)
   switch (job.kind) {
     case "digest":
       return { kind: "digested", value: digestBytesOf(job.request.data, crypt) }
-    case "stage":
-      return { kind: "staged", value: stageChunk({ ...job.request, crypt }) }
     case "encode":
       return { kind: "encoded", value: encodeBlob({ ...job.request, crypt }) }
     case "decode":
@@ -47,7 +47,7 @@ const perform = (job: Exclude<Job, ReadingJob>): Answer["result"] => {
 }
 
 const pathOf = (job: Job): string => {
-  if (job.kind === "stage") return job.request.temporaryPath
+  if (job.kind === "stage" || job.kind === "receive") return job.request.temporaryPath
   return job.kind === "load" || job.kind === "check" ? job.request.path : "a chunk"
 }
 
@@ -55,7 +55,7 @@ const answerTo = (job: Job, run: () => Answer["result"]): Answer => {
   try {
     return { id: job.id, result: run() }
   } catch (error) {
-    const operation = job.kind === "stage" ? "write" : "read"
+    const operation = job.kind === "stage" || job.kind === "receive" ? "write" : "read"
     const failure = error instanceof FilesError ? error : fromErrno(operation, pathOf(job), error)
     // Anything without an errno is a defect of ours and is told as one.
     const defect = failure.code === undefined && failure.reason === "Io" ? String(error) : undefined
@@ -77,12 +77,34 @@ const reply = (job: Job, run: () => Answer["result"]): void => {
 
 const ahead = new ReadAhead()
 
-parentPort?.on("message", (job: Job) => {
-  if (job.kind !== "load" && job.kind !== "check") return reply(job, () => perform(job))
+const readFor = (job: ReadingJob): void => {
   const { path } = job.request
   ahead.read({
     path,
     maxSizeBytes: largestBlobBytes,
     use: (content) => reply(job, () => performOnFile(job, content))
   })
+}
+
+const behind = new WriteBehind()
+
+const written = async (job: WritingJob): Promise<Answer["result"]> =>
+  job.kind === "stage"
+    ? { kind: "staged", value: await behind.stage({ ...job.request, crypt: keyOf(job.key) }) }
+    : { kind: "received", value: await behind.receive(job.request) }
+
+const writeFor = (job: WritingJob): void => {
+  written(job).then(
+    (result) => reply(job, () => result),
+    (error: unknown) =>
+      reply(job, () => {
+        throw error
+      })
+  )
+}
+
+parentPort?.on("message", (job: Job) => {
+  if (job.kind === "load" || job.kind === "check") readFor(job)
+  else if (job.kind === "stage" || job.kind === "receive") writeFor(job)
+  else reply(job, () => perform(job))
 })

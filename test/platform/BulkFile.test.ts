@@ -26,16 +26,7 @@ const content = (sizeBytes: number): Uint8Array =>
 
 const folders = [tmpdir(), "/dev/shm", "."].filter((folder) => fs.existsSync(folder))
 
-const within = (parent: string, use: (folder: string) => void): void => {
-  const folder = fs.mkdtempSync(path.join(parent, "granary-bulk-"))
-  try {
-    use(folder)
-  } finally {
-    fs.rmSync(folder, { recursive: true })
-  }
-}
-
-const withinLater = async (parent: string, use: (folder: string) => Promise<void>): Promise<void> => {
+const within = async (parent: string, use: (folder: string) => Promise<void>): Promise<void> => {
   const folder = fs.mkdtempSync(path.join(parent, "granary-bulk-"))
   try {
     await use(folder)
@@ -58,23 +49,30 @@ const readOpened = (file: string, opened: BulkFile.Opened | undefined): Promise<
   })
 }
 
-const codeOf = (run: () => void): unknown => {
-  try {
-    run()
-    return undefined
-  } catch (error) {
-    return error instanceof Error && "code" in error ? error.code : error
-  }
+/** Writes with room that nobody else uses. */
+const write = (
+  file: string,
+  body: Uint8Array,
+  options: { readonly sync?: boolean; readonly hasMargins?: boolean } = {}
+): Promise<void> => {
+  const room = BulkFile.alignedMemory
+  return BulkFile.write({ path: file, header, body, sync: false, hasMargins: false, room, ...options })
 }
+
+const codeOf = (writing: Promise<void>): Promise<unknown> =>
+  writing.then(
+    () => undefined,
+    (error: unknown) => (error instanceof Error && "code" in error ? error.code : error)
+  )
 
 for (const parent of folders) {
   describe(`BulkFile in ${parent}`, () => {
-    it("writes and reads files of every size exactly", () => {
-      within(parent, (folder) => {
+    it("writes and reads files of every size exactly", async () => {
+      await within(parent, async (folder) => {
         for (const size of sizes) {
           const file = path.join(folder, String(size))
           const body = content(size)
-          BulkFile.write(file, header, body, { sync: size % 2 === 0 })
+          await write(file, body, { sync: size % 2 === 0 })
           const expected = Buffer.concat([header, body])
           assert.isTrue(fs.readFileSync(file).equals(expected), `content of ${size} bytes`)
           assert.strictEqual(fs.statSync(file).mode & 0o777, 0o644)
@@ -83,15 +81,15 @@ for (const parent of folders) {
       })
     })
 
-    it("writes in place where the margins allow it, and leaves the body alone", () => {
-      within(parent, (folder) => {
+    it("writes in place where the margins allow it, and leaves the body alone", async () => {
+      await within(parent, async (folder) => {
         for (const size of [400_000, 512 * KiB - 12, 512 * KiB - 11]) {
           for (const start of [4096 + 12, 4096 + 13, 12, 0]) {
             const memory = new Uint8Array(new SharedArrayBuffer(1024 * KiB)).fill(7)
             const body = memory.subarray(start, start + size)
             body.set(content(size))
             const file = path.join(folder, `${size}-${start}`)
-            BulkFile.write(file, header, body, { sync: false, hasMargins: true })
+            await write(file, body, { hasMargins: true })
             assert.isTrue(fs.readFileSync(file).equals(Buffer.concat([header, content(size)])))
             assert.deepStrictEqual(Buffer.from(body).compare(content(size)), 0)
             assert.strictEqual(memory[start + size + 4096], 7)
@@ -101,7 +99,7 @@ for (const parent of folders) {
     })
 
     it("reads files of every size exactly, also what is still in the cache", async () => {
-      await withinLater(parent, async (folder) => {
+      await within(parent, async (folder) => {
         for (const size of sizes) {
           const file = path.join(folder, String(size))
           fs.writeFileSync(file, content(size))
@@ -113,7 +111,7 @@ for (const parent of folders) {
     })
 
     it("reads a file that was cut off since it was opened up to its end", async () => {
-      await withinLater(parent, async (folder) => {
+      await within(parent, async (folder) => {
         const file = path.join(folder, "file")
         fs.writeFileSync(file, content(900_001))
         const opened = BulkFile.openWhole(file, 1 << 20)
@@ -122,20 +120,14 @@ for (const parent of folders) {
       })
     })
 
-    it("never overwrites, and leaves nothing behind when it cannot write", () => {
-      within(parent, (folder) => {
+    it("never overwrites, and leaves nothing behind when it cannot write", async () => {
+      await within(parent, async (folder) => {
         const file = path.join(folder, "file")
         fs.writeFileSync(file, "kept")
-        assert.strictEqual(
-          codeOf(() => BulkFile.write(file, header, content(300_000), { sync: false })),
-          "EEXIST"
-        )
+        assert.strictEqual(await codeOf(write(file, content(300_000))), "EEXIST")
         assert.strictEqual(fs.readFileSync(file, "utf8"), "kept")
         const missing = path.join(folder, "none", "file")
-        assert.strictEqual(
-          codeOf(() => BulkFile.write(missing, header, content(300_000), { sync: false })),
-          "ENOENT"
-        )
+        assert.strictEqual(await codeOf(write(missing, content(300_000))), "ENOENT")
         assert.deepStrictEqual(fs.readdirSync(folder), ["file"])
       })
     })
