@@ -28,7 +28,7 @@ export interface Made {
 
 const notInBucket = new UsageError({
   detail: "--overwrite-in-use is for datastores in buckets",
-  hint: "add --backend type=s3,client=ENDPOINT-ID,bucket=BUCKET"
+  hint: "add --backend s3 --endpoint ENDPOINT-ID --bucket BUCKET"
 })
 
 const inFolder = (name: string, folder: string, { overwriteInUse, reuse }: CreationOptions) =>

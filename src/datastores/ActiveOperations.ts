@@ -43,6 +43,9 @@ const fileMaxBytes = 4 * 1024 * 1024
 const folderName = ".active-operations"
 const serviceBytes = 8
 
+/** The size of a file without entries. */
+const emptyBytes = "[]".length
+
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
 const isEntry = (value: unknown): value is Entry => {
@@ -122,6 +125,12 @@ const makeFile = (folder: string) =>
         : processes.startOf(entry.pid) === entry.starttime
     }
 
+    /** What has no room for an entry is not read: that is the usual case, and many ask. */
+    const readIfAny = (name: string): Effect.Effect<ReadonlyArray<Entry>, FilesError> =>
+      Effect.flatMap(files.statEach([pathOf(name)]), ([stat]) =>
+        stat === undefined || stat.sizeBytes <= emptyBytes ? Effect.succeed([]) : read(name)
+      )
+
     const read = (name: string): Effect.Effect<ReadonlyArray<Entry>, FilesError> =>
       files.readFile(pathOf(name), fileMaxBytes).pipe(
         Effect.map((bytes) => decode(bytes).filter(isAlive)),
@@ -149,7 +158,7 @@ const makeFile = (folder: string) =>
     const remove = (name: string) =>
       files.unlink(pathOf(name)).pipe(Effect.catchIf(isNotFound, () => Effect.void))
 
-    return { read, write, remove }
+    return { readIfAny, write, remove }
   })
 
 export const make = (folder: string): Effect.Effect<ActiveOperations, never, Files | FileLocks> =>
@@ -198,7 +207,7 @@ export const make = (folder: string): Effect.Effect<ActiveOperations, never, Fil
       publish,
       publishAll: Effect.suspend(() => Effect.forEach([...dirty], publish, { discard: true })),
       total: (name) =>
-        Effect.map(file.read(name), (entries) =>
+        Effect.map(file.readIfAny(name), (entries) =>
           entries.reduce((sum: OperationCounts, { active_operations: { read, write } }) => {
             return { read: sum.read + read, write: sum.write + write }
           }, nothing)

@@ -9,6 +9,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
 import * as Semaphore from "effect/Semaphore"
 import type { ConfigError } from "../config/ConfigError.ts"
 import * as ConfigFolder from "../config/ConfigFolder.ts"
@@ -22,6 +23,7 @@ import * as Sections from "../config/Sections.ts"
 import { type Section, titleOf } from "../format/SectionConfig.ts"
 import type { FileLocks } from "../platform/FileLocks.ts"
 import { Files, type FilesError } from "../platform/Files.ts"
+import * as Metrics from "../platform/Metrics.ts"
 import { DatastoresError } from "./DatastoresError.ts"
 
 type Failure = ConfigError | FilesError
@@ -164,6 +166,7 @@ export const make = (
         return before.configuration
       }
       const read = yield* load
+      yield* Metric.update(Metrics.configReads, 1)
       const configuration = read.digests === before?.configuration.digests ? before.configuration : read
       cached = { configuration, generation, edits, readMillis: nowMillis, lookedMillis: nowMillis }
       return configuration

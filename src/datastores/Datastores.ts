@@ -131,15 +131,17 @@ export const make = (
     const machine = yield* machineOf
     const provided = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideContext(effect, machine)
     // Registered first, so that it runs when all stores are closed.
-    const operations: { all?: ActiveOperations.ActiveOperations } = {}
-    yield* Effect.addFinalizer(() => Effect.ignore(operations.all?.publishAll ?? Effect.void))
+    const last: { words?: Effect.Effect<void> } = {}
+    yield* Effect.addFinalizer(() => last.words ?? Effect.void)
     const parts = yield* makeParts(options)
-    operations.all = parts.operations
+    const { record, status } = Status.make(parts)
+    last.words = Effect.andThen(Effect.ignore(parts.operations.publishAll), provided(record("all")))
     const sweep = Lookup.makeSweep(parts)
     // In this order: as long as a store is open here, it says so.
     const tick = Effect.gen(function* () {
       const swept = yield* Effect.exit(sweep)
       yield* parts.operations.publishAll
+      yield* provided(record("some"))
       yield* swept
     })
     if (tickSeconds > 0) {
@@ -149,7 +151,6 @@ export const make = (
     }
     const lookup = Lookup.make(parts, machine)
     const alone = Alone.make(parts)
-    const status = Status.make(parts)
     const entry = (name: string) =>
       Effect.flatMap(Lookup.configured(parts, name), (found) =>
         Effect.as(Lookup.admit(name, found, "lookup"), found.entry)

@@ -8,10 +8,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type * as Datastore from "../datastore/Datastore.ts"
 import { FileLocks } from "../platform/FileLocks.ts"
+import * as Metrics from "../platform/Metrics.ts"
 import * as DigestGuards from "../store/DigestGuards.ts"
 import { layoutOf } from "../store/StoreLayout.ts"
 import * as StoreLocks from "../store/StoreLocks.ts"
@@ -106,8 +108,8 @@ export const make: Effect.Effect<Instances, never, FileLocks | Scope.Scope> = Ef
     Effect.suspend(() => {
       if (slot.current === instance) slot.current = undefined
       slot.retired.delete(instance)
-      open.delete(instance)
-      return Scope.close(instance.scope, Exit.void)
+      const counted = open.delete(instance) ? Metric.modify(Metrics.openDatastores, -1) : Effect.void
+      return Effect.andThen(counted, Scope.close(instance.scope, Exit.void))
     })
 
   /** When nothing is open on the folder any more, what was shared goes as well. */
@@ -155,6 +157,7 @@ export const make: Effect.Effect<Instances, never, FileLocks | Scope.Scope> = Ef
         const instance: OpenInstance = { name, folder, identity, store, scope, handles: 0 }
         slot.current = instance
         open.set(instance, instance)
+        yield* Metric.modify(Metrics.openDatastores, 1)
       })
     )
 

@@ -17,6 +17,7 @@ import type { ActiveOperations, CountedOperation } from "./ActiveOperations.ts"
 import type { ConfigCache, Configuration, Configured } from "./ConfigCache.ts"
 import { DatastoresError } from "./DatastoresError.ts"
 import type { Instance, Instances } from "./Instances.ts"
+import { countOpen, countOpened, observed, observedOpening, type Request } from "./LookupMetrics.ts"
 import type { PlaceError, Places } from "./Places.ts"
 
 export type ConfigurationError = ConfigError | FilesError | DatastoresError
@@ -102,11 +103,6 @@ export const makeSweep = ({ cache, instances }: Parts): Effect.Effect<void, Conf
   })
 }
 
-interface Request {
-  readonly name: string
-  readonly operation: CountedOperation
-}
-
 interface Taken {
   readonly entry: DatastoreConfig.DatastoreEntry
   readonly instance: Instance
@@ -163,7 +159,7 @@ export const make = (
         const taken = takeOpen(configuration, request)
         if (taken !== undefined) return taken
         const { entry, folder, identity } = found
-        const open = Effect.provideContext(places.open(entry), machine)
+        const open = observedOpening(name, Effect.provideContext(places.open(entry), machine))
         yield* restore(instances.ensureOpen({ name, folder, identity, open }))
       }
     })
@@ -173,17 +169,17 @@ export const make = (
       onFailure: (cause) => Effect.andThen(leave(request), Effect.failCause(cause)),
       onSuccess: (configuration) => {
         const taken = takeOpen(configuration, request)
-        if (taken !== undefined) return hold(request, taken)
+        if (taken !== undefined) return Effect.andThen(countOpen[request.operation], hold(request, taken))
         return Effect.flatMap(
           Effect.onError(openAndTake(request, restore), () => leave(request)),
-          (opened) => hold(request, opened)
+          (opened) => Effect.andThen(countOpened[request.operation], hold(request, opened))
         )
       }
     })
 
-  return (name, operation) =>
+  const lookup = (request: Request): Lookup =>
     Effect.uninterruptibleMask((restore) => {
-      const request = { name, operation }
+      const { name, operation } = request
       if (!operations.isPublished(name, operation)) {
         // Counting is over in a moment; being interrupted between it and what follows would leave a count behind.
         return Effect.andThen(announce(request), lookupCounted(request, restore))
@@ -191,4 +187,6 @@ export const make = (
       operations.enter(name, operation)
       return lookupCounted(request, restore)
     })
+
+  return (name, operation) => observed({ name, operation }, lookup({ name, operation }))
 }

@@ -125,18 +125,50 @@ const lookAtGc = (files: Files["Service"], seen: Remembered): Effect.Effect<void
     seen.gcStamp = stamp
   })
 
-/** Records what was seen. The history is for estimates: where it cannot be kept there is none. */
-const record = (folder: string, name: string, seen: Remembered, nowSeconds: number) =>
-  Effect.gen(function* () {
-    const before = seen.samples ?? (yield* UsageHistory.read(folder, name))
-    const { space } = seen
-    const sample = space === undefined ? undefined : { timeSeconds: nowSeconds, ...space }
-    seen.samples = sample === undefined ? before : UsageHistory.withSample(before, sample)
-    if (seen.samples !== before) yield* UsageHistory.write(folder, name, seen.samples)
-  }).pipe(Effect.ignore)
+/** The history is for estimates: where it cannot be kept there is none. */
+const readHistory = (folder: string, name: string) =>
+  Effect.orElseSucceed(UsageHistory.read(folder, name), (): ReadonlyArray<UsageHistory.Sample> => [])
 
-export const make = (parts: Parts) => {
+/** How many histories are written at a time: each is a file, and nobody waits for them. */
+const recordsMax = 10
+
+export interface StatusService {
+  readonly status: (name: string) => Effect.Effect<DatastoreStatus, ConfigurationError | FilesError, Files>
+  /** Writes down some of what was seen for the estimates; `all` of it at the end. */
+  readonly record: (count: "some" | "all") => Effect.Effect<void, never, Files>
+}
+
+export const make = (parts: Parts): StatusService => {
   const remembered = new Map<string, Remembered>()
+  /** Samples that are not written down yet, by name. Whoever asks for a status does not wait for that. */
+  const unwritten = new Map<string, UsageHistory.Sample>()
+
+  const sample = (name: string, seen: Remembered, nowSeconds: number) =>
+    Effect.gen(function* () {
+      const before = seen.samples ?? (yield* readHistory(parts.folder, name))
+      seen.samples = before
+      if (seen.space === undefined) return
+      const { totalBytes, usedBytes } = seen.space
+      const taken = { timeSeconds: nowSeconds, totalBytes, usedBytes }
+      seen.samples = UsageHistory.withSample(before, taken)
+      if (seen.samples !== before) unwritten.set(name, taken)
+    })
+
+  /** To what the file has now: other processes add to it as well. What was removed meanwhile gets no history. */
+  const write = (name: string, taken: UsageHistory.Sample) =>
+    Effect.gen(function* () {
+      yield* configured(parts, name)
+      const before = yield* readHistory(parts.folder, name)
+      const samples = UsageHistory.withSample(before, taken)
+      if (samples !== before) yield* UsageHistory.write(parts.folder, name, samples)
+    }).pipe(Effect.ignore)
+
+  const record = (count: "some" | "all") =>
+    Effect.suspend(() => {
+      const due = [...unwritten].slice(0, count === "all" ? undefined : recordsMax)
+      for (const [name] of due) unwritten.delete(name)
+      return Effect.forEach(due, ([name, taken]) => write(name, taken), { discard: true })
+    })
 
   const seenOf = (name: string, folder: string): Remembered => {
     const found = remembered.get(name)
@@ -146,7 +178,7 @@ export const make = (parts: Parts) => {
     return made
   }
 
-  return (name: string): Effect.Effect<DatastoreStatus, ConfigurationError | FilesError, Files> =>
+  const status = (name: string): Effect.Effect<DatastoreStatus, ConfigurationError | FilesError, Files> =>
     Effect.gen(function* () {
       const files = yield* Files
       const found = yield* configured(parts, name)
@@ -157,7 +189,7 @@ export const make = (parts: Parts) => {
       if (Math.abs(nowMillis - seen.lookedMillis) >= servesMillis) {
         seen.operations = yield* parts.operations.total(name)
         yield* lookAtSpace(files, seen)
-        yield* record(parts.folder, name, seen, Math.floor(nowMillis / 1000))
+        yield* sample(name, seen, Math.floor(nowMillis / 1000))
         seen.lookedMillis = nowMillis
       }
       yield* lookAtGc(files, seen)
@@ -175,4 +207,6 @@ export const make = (parts: Parts) => {
         requests: yield* parts.places.usage(name)
       }
     })
+
+  return { status, record }
 }

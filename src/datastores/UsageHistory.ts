@@ -51,15 +51,20 @@ const encode = (samples: ReadonlyArray<Sample>): Uint8Array =>
   )
 
 export const read = (folder: string, name: string): Effect.Effect<ReadonlyArray<Sample>, FilesError, Files> =>
-  Effect.flatMap(Files, (files) =>
-    files.readFile(pathOf(folder, name), fileMaxBytes).pipe(
+  Effect.gen(function* () {
+    const files = yield* Files
+    const target = pathOf(folder, name)
+    // Without an error where there is none yet, for that is so of many stores at once.
+    const [stat] = yield* files.statEach([target])
+    if (stat === undefined) return []
+    return yield* files.readFile(target, fileMaxBytes).pipe(
       Effect.map(decode),
       Effect.catchIf(
         (error) => isNotFound(error) || error.reason === "TooLarge",
         () => Effect.succeed([])
       )
     )
-  )
+  })
 
 /** The samples with a new one, if it is time for one; the same array otherwise. What is too old is left out. */
 export const withSample = (samples: ReadonlyArray<Sample>, sample: Sample): ReadonlyArray<Sample> => {

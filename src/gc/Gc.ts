@@ -13,6 +13,8 @@ import * as AuthId from "../model/AuthId.ts"
 import { type Meter, makeMeter } from "../objectstore/decorators/metered.ts"
 import { tally } from "../objectstore/decorators/tallied.ts"
 import type { Files } from "../platform/Files.ts"
+import * as Metrics from "../platform/Metrics.ts"
+import * as Observation from "../platform/Observation.ts"
 import { Progress } from "../platform/Progress.ts"
 import * as TaskIds from "../platform/TaskIds.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
@@ -107,7 +109,7 @@ export const plan = (
       const site = yield* openSite(datastore, meter, false)
       const skewSeconds = yield* prepare(datastore, upid, options)
       return yield* GcPlan.make({ ...options, upid, isDryRun: false, skewSeconds, site })
-    }).pipe(tally(meter))
+    }).pipe(tally(meter), Observation.span("granary.gc.plan"))
   )
 
 const statusOf = (made: GcPlan.GcPlan, sweep: Sweep.SweepOutcome): GcStatus.GcStatus => {
@@ -133,7 +135,9 @@ const statusOf = (made: GcPlan.GcPlan, sweep: Sweep.SweepOutcome): GcStatus.GcSt
  * bucket that takes one more request when it closes, which only `collect` counts.
  */
 export const execute = (made: GcPlan.GcPlan): Effect.Effect<GcSummary, Failure, Datastore | Files> =>
-  made.bucket === undefined ? carryOut(made) : tally(made.bucket.site.meter)(carryOut(made))
+  (made.bucket === undefined ? carryOut(made) : tally(made.bucket.site.meter)(carryOut(made))).pipe(
+    Observation.span("granary.gc.execute")
+  )
 
 const carryOut = (made: GcPlan.GcPlan): Effect.Effect<GcSummary, Failure, Datastore | Files> =>
   Effect.gen(function* () {
@@ -143,6 +147,8 @@ const carryOut = (made: GcPlan.GcPlan): Effect.Effect<GcSummary, Failure, Datast
     const [sweep, removeSeconds] = yield* GcPlan.timed(sweeping)
     const status = statusOf(made, sweep)
     yield* GcStatus.write(layout, status)
+    yield* Observation.add(Metrics.gcRemovedChunks, status.removedChunks)
+    yield* Observation.add(Metrics.gcRemovedBytes, status.removedBytes)
     const warnings = [...made.warnings, ...condemned]
     const requests = yield* requestsOf(made)
     const errors = [...made.errors, ...sweep.errors]
@@ -208,4 +214,4 @@ export const collect = (options: GcOptions = {}): Effect.Effect<GcSummary, Failu
     const summary = yield* Effect.scoped(collected)
     yield* reportWarnings(summary.warnings, summary.errors)
     return { ...summary, requests: yield* requestsOf(summary.plan) }
-  })
+  }).pipe(Observation.task("garbage_collection"))

@@ -16,6 +16,9 @@
  *   file that could not be read, for only the former condemns a chunk.
  * - `encode` answers in memory what `stage` would have written, at the beginning of `room` if there is one. `data`
  *   stays as it is; it is not read, and the room not written to, when it has ended or its fiber was interrupted.
+ * - `receive` judges a blob as `judge` does and, when it is good, writes it as it is to the new file `temporaryPath`; of
+ *   any other nothing is written. The blob is given away, but for a failure with `NotFound`: where the folder is
+ *   missing, the same blob can be received again.
  * - `decode` and `judge` come to the same as `load` and `check` of a file that holds `blob`. It stays as it is, and
  *   what `decode` answers is never a part of it, unless it was given away with `consumes`.
  */
@@ -89,6 +92,16 @@ interface MemoryRequest {
 
 export interface DecodeRequest extends Omit<LoadRequest, "path">, MemoryRequest {}
 
+export interface ReceiveRequest {
+  readonly blob: Uint8Array
+  readonly digest: Digest
+  /** Decoded length, where it is known. */
+  readonly sizeBytes: number | undefined
+  readonly temporaryPath: string
+  /** Flush the file to the disk. */
+  readonly sync: boolean
+}
+
 export interface JudgeRequest extends Omit<CheckRequest, "path">, MemoryRequest {}
 
 /** A chunk that is there but cannot be used. */
@@ -123,6 +136,7 @@ export class ChunkCodec extends Context.Service<
     readonly encode: (request: EncodeRequest) => Effect.Effect<Encoded>
     readonly decode: (blob: Uint8Array, request: DecodeRequest) => Effect.Effect<Uint8Array, ChunkError>
     readonly judge: (blob: Uint8Array, request: JudgeRequest) => Effect.Effect<Verdict>
+    readonly receive: (request: ReceiveRequest) => Effect.Effect<Verdict, FilesError>
   }
 >()("granary/platform/ChunkCodec") {}
 
@@ -194,7 +208,13 @@ export const layerInline: Layer.Layer<ChunkCodec, never, Files> = Layer.effect(
         ),
       encode: (request) => Effect.sync(() => encodeChunk(request)),
       decode: decodeInline,
-      judge: (blob, request) => Effect.sync(() => checkBlob(blob, request, request.consumes === true))
+      judge: (blob, request) => Effect.sync(() => checkBlob(blob, request, request.consumes === true)),
+      receive: ({ blob, sync, temporaryPath, ...expected }) =>
+        Effect.gen(function* () {
+          const verdict = checkBlob(blob, { ...expected, crypt: undefined })
+          if (verdict.state === "good") yield* files.createFile(temporaryPath, blob, { sync })
+          return verdict
+        })
     })
   })
 )

@@ -51,6 +51,10 @@ export type Task =
     }
   | { readonly kind: "decode"; readonly request: BlobRequest & { readonly target?: Uint8Array } }
   | { readonly kind: "judge"; readonly request: BlobRequest }
+  | {
+      readonly kind: "receive"
+      readonly request: BlobRequest & { readonly temporaryPath: string; readonly sync: boolean }
+    }
 
 export type Job = Task & { readonly id: number; readonly key: Uint8Array | undefined }
 
@@ -59,6 +63,7 @@ export type Result =
   | { readonly kind: "staged"; readonly value: Staged }
   | { readonly kind: "loaded"; readonly value: Loaded }
   | { readonly kind: "checked"; readonly value: Verdict }
+  | { readonly kind: "received"; readonly value: Verdict }
   | { readonly kind: "encoded"; readonly value: EncodedBlob }
   | {
       readonly kind: "failed"
@@ -97,10 +102,9 @@ const crossing = (task: Task): Crossing => {
       return { sent: task, transfer: [] }
     case "decode":
     case "judge":
+    case "receive":
       return handingOver(task.request.blob, task.request.consumes === true, (blob): Task =>
-        task.kind === "decode"
-          ? { kind: "decode", request: { ...task.request, blob } }
-          : { kind: "judge", request: { ...task.request, blob } }
+        withBlob(task, blob)
       )
     default:
       return handingOver(task.request.data, false, (data): Task => withData(task, data))
@@ -115,6 +119,17 @@ const withData = (task: Extract<Task, { kind: "digest" | "stage" | "encode" }>, 
       return { kind: "stage", request: { ...task.request, data } }
     case "encode":
       return { kind: "encode", request: { ...task.request, data } }
+  }
+}
+
+const withBlob = (task: Extract<Task, { kind: "decode" | "judge" | "receive" }>, blob: Uint8Array): Task => {
+  switch (task.kind) {
+    case "decode":
+      return { kind: "decode", request: { ...task.request, blob } }
+    case "judge":
+      return { kind: "judge", request: { ...task.request, blob } }
+    case "receive":
+      return { kind: "receive", request: { ...task.request, blob } }
   }
 }
 

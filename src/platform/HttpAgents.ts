@@ -19,8 +19,12 @@ import * as tls from "node:tls"
 
 export interface HttpAgentsOptions {
   readonly maxSockets: number
+  /** Whether connections stay open between requests. Default true. */
+  readonly keepAlive?: boolean
   /** SHA-256 of a certificate to trust, lower-case hex with colons. */
   readonly fingerprint?: string
+  /** Without a pin as well, errors about a certificate tell its fingerprint (see `shownFingerprint`). Default false. */
+  readonly showsFingerprint?: boolean
   /** Time to connect and to settle the certificate. Default 10 s. */
   readonly connectTimeoutMillis?: number
 }
@@ -36,24 +40,32 @@ export const untrustedCode = "CERTIFICATE_NOT_TRUSTED"
 /** The code of errors about a connection that did not come about in time. */
 export const connectTimeoutCode = "CONNECT_TIMEOUT"
 
-const failure = (code: string, message: string): Error => Object.assign(new Error(message), { code })
+const failure = (code: string, message: string, more: object = {}): Error =>
+  Object.assign(new Error(message), { code, ...more })
+
+/** Of an error about a certificate: the fingerprint of the one that the server showed. */
+export const shownFingerprint = (error: object): string | undefined =>
+  "shownFingerprint" in error && typeof error.shownFingerprint === "string"
+    ? error.shownFingerprint
+    : undefined
 
 /** Undefined when the server may be trusted. */
-const distrust = (socket: tls.TLSSocket, pinned: string): Error | undefined => {
+const distrust = (socket: tls.TLSSocket, pinned: string | undefined): Error | undefined => {
   if (socket.authorized) return undefined
   const found = socket.getPeerX509Certificate()?.fingerprint256.toLowerCase()
   if (found === pinned) return undefined
   const why = `${String(socket.authorizationError)}, and its fingerprint is ${found ?? "unknown"}`
-  return failure(untrustedCode, `${why}, not ${pinned}`)
+  const expected = pinned === undefined ? "" : `, not ${pinned}`
+  return failure(untrustedCode, `${why}${expected}`, { shownFingerprint: found })
 }
 
 type OnCreate = (error: Error | null, socket: Duplex) => void
 
 class PinningAgent extends https.Agent {
-  readonly #pinned: string
+  readonly #pinned: string | undefined
   readonly #timeoutMillis: number
 
-  constructor(options: https.AgentOptions, pinned: string, timeoutMillis: number) {
+  constructor(options: https.AgentOptions, pinned: string | undefined, timeoutMillis: number) {
     // A resumed session would not show its certificate again.
     super({ ...options, maxCachedSessions: 0 })
     this.#pinned = pinned
@@ -85,12 +97,13 @@ const defaultConnectTimeoutMillis = 10_000
 
 const open = (options: HttpAgentsOptions): HttpAgents => {
   const { maxSockets } = options
-  const common = { keepAlive: true, maxSockets, maxFreeSockets: maxSockets, lookup }
+  const { keepAlive = true } = options
+  const common = { keepAlive, maxSockets, maxFreeSockets: maxSockets, lookup }
   const timeoutMillis = options.connectTimeoutMillis ?? defaultConnectTimeoutMillis
   return {
     http: new http.Agent(common),
     https:
-      options.fingerprint === undefined
+      options.fingerprint === undefined && options.showsFingerprint !== true
         ? new https.Agent(common)
         : new PinningAgent(common, options.fingerprint, timeoutMillis)
   }

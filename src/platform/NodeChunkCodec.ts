@@ -4,9 +4,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { existsSync } from "node:fs"
+import * as path from "node:path"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import type { Digest } from "../model/Digest.ts"
-import { ChunkCodec, ChunkError, type Encoded, intoTarget } from "./ChunkCodec.ts"
+import { ChunkCodec, ChunkError, type Encoded, intoTarget, type ReceiveRequest } from "./ChunkCodec.ts"
+import type { Verdict } from "./chunkContent.ts"
 import type { EncodedBlob, Loaded } from "./chunkTasks.ts"
 import { ChunkWorkers, isShared, type Result, type Task, usualThreads } from "./ChunkWorkers.ts"
 import { FilesError } from "./Files.ts"
@@ -72,10 +75,28 @@ export const layer = (options?: CodecOptions): Layer.Layer<ChunkCodec> =>
               ? Effect.succeed(result.value)
               : Effect.orDie(unexpected(result, request.path))
           ),
+        receive: (request) => receive(run, request),
         ...inMemory(run)
       })
     })
   )
+
+/** Whether there is a place for the blob is seen before it is given away. */
+const receive = (
+  run: (task: Task, crypt: CryptConfig | undefined) => Effect.Effect<Result>,
+  request: ReceiveRequest
+): Effect.Effect<Verdict, FilesError> =>
+  Effect.suspend(() => {
+    const { temporaryPath } = request
+    if (!existsSync(path.dirname(temporaryPath))) {
+      return Effect.fail(new FilesError({ operation: "write", path: temporaryPath, reason: "NotFound" }))
+    }
+    return Effect.flatMap(
+      run({ kind: "receive", request: { ...request, consumes: true } }, undefined),
+      (result) =>
+        result.kind === "received" ? Effect.succeed(result.value) : unexpected(result, temporaryPath)
+    )
+  })
 
 /** The jobs that touch no file: whatever fails in them is a fault of the program. */
 const inMemory = (

@@ -1,14 +1,15 @@
 /**
  * Files over `node:fs`. Operations that move content or may wait for the disk run in Node's thread pool and are
  * uninterruptible: a fiber that is interrupted while the kernel still works would otherwise close or reuse a descriptor
- * under it. Those that only look at or change a name are called directly: they take microseconds, and waking another
- * thread and being woken by it takes a hundred of them.
+ * under it. Those that only look at or change a name, or read a few pages, are called directly: they take
+ * microseconds, and waking another thread and being woken by it takes a hundred of them.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import { randomBytes } from "node:crypto"
 import * as path from "node:path"
+import { promisify } from "node:util"
 import {
   type ChildStat,
   type DirectoryEntry,
@@ -49,8 +50,10 @@ const describe = (stat: fs.BigIntStats): FileStat => ({
 })
 
 /** Without O_NONBLOCK a fifo that lies where a file should be would keep the thread for ever. */
+const readFlags = fs.constants.O_RDONLY | fs.constants.O_NONBLOCK
+
 const openForReading = (target: string): Promise<fs.promises.FileHandle> =>
-  fs.promises.open(target, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+  fs.promises.open(target, readFlags)
 
 /** Fills the buffer from `position` on; answers how much of it the file had. */
 const fill = async (
@@ -67,15 +70,33 @@ const fill = async (
   return filled
 }
 
+const read = promisify(fs.read)
+
+/** Takes as long as reading what a name stands for: some pages that lie together. */
+const readAtOnceMaxBytes = 16 * 1024
+
+/**
+ * Most files that are read whole are small, and there are many: those are read directly, and of the others only the
+ * content goes through another thread.
+ */
 const readWhole = async (target: string, maxSizeBytes: number): Promise<Uint8Array> => {
-  const handle = await openForReading(target)
+  const descriptor = fs.openSync(target, readFlags)
   try {
-    const { size } = await handle.stat()
+    const { size } = fs.fstatSync(descriptor)
     if (size > maxSizeBytes) throw new FilesError({ operation: "read", path: target, reason: "TooLarge" })
     const content = Buffer.allocUnsafeSlow(size)
-    return content.subarray(0, await fill(handle, content, 0))
+    let filled = 0
+    while (filled < size) {
+      const count =
+        size <= readAtOnceMaxBytes
+          ? fs.readSync(descriptor, content, filled, size - filled, filled)
+          : (await read(descriptor, content, filled, size - filled, filled)).bytesRead
+      if (count === 0) break
+      filled += count
+    }
+    return content.subarray(0, filled)
   } finally {
-    await handle.close()
+    fs.closeSync(descriptor)
   }
 }
 
@@ -267,8 +288,8 @@ export const layer: Layer.Layer<Files> = Layer.succeed(Files, {
   syncDirectory: (target) => attempt("sync", target, () => syncDirectory(target)),
   syncFileSystem: (target) => attempt("sync", target, () => syncFileSystem(target)),
   statFileSystem: (target) =>
-    attempt("stat", target, async () => {
-      const stat = await fs.promises.statfs(target)
+    attemptNow("stat", target, () => {
+      const stat = fs.statfsSync(target)
       return { totalBytes: stat.blocks * stat.bsize, availableBytes: stat.bavail * stat.bsize }
     }),
   temporaryName: (target) => Effect.sync(() => temporaryNameOf(target))

@@ -15,6 +15,7 @@ import type * as Scope from "effect/Scope"
 import * as BackupTime from "../model/BackupTime.ts"
 import type { FileLocks } from "../platform/FileLocks.ts"
 import type { Files } from "../platform/Files.ts"
+import * as Observation from "../platform/Observation.ts"
 import { Progress } from "../platform/Progress.ts"
 import { manifestLockName } from "../store/SnapshotFiles.ts"
 import type { StorageError } from "../store/StorageError.ts"
@@ -147,4 +148,4 @@ export const run = (plan: RefreshPlan): Effect.Effect<RefreshSummary, Failure, F
     report("ended", bucket.title)
     const seconds = ((yield* Clock.currentTimeMillis) - beginMillis) / 1000
     return { plan, fetched: counts, keptObjects: kept.size, keptBytes, seconds }
-  }).pipe(Effect.scoped)
+  }).pipe(Effect.scoped, Observation.task("refresh"))

@@ -168,7 +168,7 @@ describe("a configured name as --repository", () => {
       1,
       /namde: there is no such datastore .*did you mean named\?/
     )
-    assertFails(await run("snapshots", "-r", "user@pbs@host:store"), 2, /bad repository/)
+    assertFails(await run("snapshots", "-r", "user@pbs@ho st:store"), 2, /bad repository/)
   })
 
   it("is a folder when there is one of this name", async () => {

@@ -14,10 +14,10 @@ const backUp = (scene: S3Scene, id: string) => {
   return scene.succeed(["backup", "-r", "cloud", "--backup-id", id, `a.conf:${file}`])
 }
 
-const make = async (scene: S3Scene, ...rest: ReadonlyArray<string>): Promise<void> => {
+const make = async (scene: S3Scene): Promise<void> => {
   const backend = ["--backend", "type=s3,client=minio,bucket=test-bucket,max-cache-size=1GiB"]
   const cache = path.join(scene.folder, "cache/cloud")
-  const made = await scene.succeed(["datastore", "create", "cloud", cache, ...backend, ...rest])
+  const made = await scene.succeed(["datastore", "create", "cloud", cache, ...backend])
   assert.match(made.errors, usageLine)
 }
 
@@ -69,7 +69,37 @@ describe("a configured datastore in a bucket", () => {
           assertFails(await scene.run(["s3-refresh", "-r", "cloud"]), 1, /cloud: there is no such datastore/)
           assert.include([...scene.endpoint.memory.keys()].join("\n"), "cloud/.cnt/host/a/")
           assert.notInclude([...scene.endpoint.memory.keys()], "cloud/.in-use")
-          await make(scene, "--reuse")
+          const plain = ["--backend", "s3", "--endpoint", "minio", "--bucket", "test-bucket"]
+          const cache = path.join(scene.folder, "cache/cloud")
+          const create = (...flags: ReadonlyArray<string>) =>
+            scene.run(["datastore", "create", "cloud", cache, "--reuse", ...flags])
+          assertFails(await create("--bucket", "test-bucket"), 2, /server of the bucket is missing/)
+          assertFails(await create(...plain.slice(0, 4)), 2, /the bucket is missing \(.*--bucket BUCKET/)
+          assertFails(
+            await create("--backend", "filesystem", "--bucket", "b"),
+            2,
+            /are for datastores in buckets/
+          )
+          assertFails(
+            await create("--endpoint", "minio", "--bucket", "b,c=d"),
+            2,
+            /b,c=d: expected a plain value/
+          )
+          assertFails(await create("--endpoint", "other", "--bucket", "a-bucket"), 1, /other/)
+          await scene.succeed([
+            "datastore",
+            "create",
+            "cloud",
+            cache,
+            "--reuse",
+            ...plain,
+            "--max-cache-size",
+            "2GiB"
+          ])
+          assert.match(
+            readFileSync(path.join(scene.folder, "config/granary/datastore.cfg"), "utf8"),
+            /backend type=s3,client=minio,bucket=test-bucket,max-cache-size=2GiB\n/
+          )
           assert.include([...scene.endpoint.memory.keys()], "cloud/.in-use")
           assert.lengthOf(await scene.document<ReadonlyArray<unknown>>(["snapshots", "-r", "cloud"]), 1)
           await scene.succeed(["datastore", "remove", "cloud", "--destroy-data", "--yes"])

@@ -7,7 +7,7 @@ import * as path from "node:path"
 import * as Status from "../../src/datastores/Status.ts"
 import * as UsageHistory from "../../src/datastores/UsageHistory.ts"
 import * as GcStatus from "../../src/gc/GcStatus.ts"
-import { refusal, staged } from "./scene.ts"
+import { openService, refusal, staged } from "./scene.ts"
 
 const gcStatus = JSON.stringify(
   GcStatus.toJson({ ...GcStatus.empty, indexDataBytes: 3000, diskBytes: 1000, diskChunks: 7 })
@@ -30,6 +30,8 @@ describe("status", () => {
       assert.strictEqual(status.space.totalBytes, system.blocks * system.bsize)
       assert.strictEqual(status.space.usedBytes + status.space.availableBytes, status.space.totalBytes)
       assert.isUndefined(status.estimatedFullSeconds)
+      assert.isFalse(existsSync(UsageHistory.pathOf(folder, "one")))
+      yield* service.tick
       assert.strictEqual(
         (JSON.parse(readFileSync(UsageHistory.pathOf(folder, "one"), "utf8")) as []).length,
         1
@@ -63,10 +65,35 @@ describe("status", () => {
 
   staged("forgets the history of a store that was removed", ["one"], ({ folder, service }) =>
     Effect.gen(function* () {
+      const other = yield* openService({ folder })
       yield* service.status("one")
+      yield* other.status("one")
+      yield* service.tick
       assert.isTrue(existsSync(UsageHistory.pathOf(folder, "one")))
       yield* service.remove("one")
+      yield* other.tick
       assert.isFalse(existsSync(UsageHistory.pathOf(folder, "one")))
+    })
+  )
+
+  staged("keeps the history when the service ends, and adds to what others wrote", ["one"], ({ folder }) =>
+    Effect.gen(function* () {
+      const history = Effect.map(UsageHistory.read(folder, "one"), (samples) => samples.length)
+      yield* Effect.scoped(Effect.flatMap(openService({ folder }), ({ status }) => status("one")))
+      assert.strictEqual(yield* history, 1)
+      const other = yield* openService({ folder })
+      rmSync(UsageHistory.pathOf(folder, "one"))
+      yield* other.status("one")
+      const hoursAgo = [3, 2].map((hours) => ({
+        timeSeconds: Math.floor(Date.now() / 1000) - hours * 3600,
+        usedBytes: 1,
+        totalBytes: 2
+      }))
+      yield* UsageHistory.write(folder, "one", hoursAgo)
+      yield* other.tick
+      assert.strictEqual(yield* history, 3)
+      yield* other.tick
+      assert.strictEqual(yield* history, 3)
     })
   )
 })

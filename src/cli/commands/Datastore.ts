@@ -5,6 +5,7 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as BackendFlags from "../BackendFlags.ts"
 import * as SectionFlags from "../SectionFlags.ts"
 
 const name = Argument.String("name").pipe(
@@ -50,11 +51,7 @@ const create = Command.make(
       Argument.withDescription("Its folder, missing or empty; of one in a bucket, the cache folder"),
       Argument.withMetavar("PATH")
     ),
-    backend: SectionFlags.text(
-      "backend",
-      "Where it is kept: filesystem (default) or type=s3,client=ENDPOINT-ID,bucket=BUCKET[,max-cache-size=BYTES]",
-      "BACKEND"
-    ),
+    place: BackendFlags.flags,
     settings,
     reuse: Flag.Boolean("reuse").pipe(
       Flag.withDescription("Take the datastore that is there"),
@@ -65,10 +62,12 @@ const create = Command.make(
       Flag.withDefault(false)
     )
   },
-  ({ backend, name: id, overwriteInUse, path, reuse, settings: given }) =>
-    Effect.flatMap(actions, ({ create: run }) =>
-      run(id, path, SectionFlags.textsOf({ ...given, backend }), { overwriteInUse, reuse })
-    )
+  ({ name: id, overwriteInUse, path, place, reuse, settings: given }) =>
+    Effect.gen(function* () {
+      const backend = yield* BackendFlags.textOf(place)
+      const { create: run } = yield* actions
+      yield* run(id, path, SectionFlags.textsOf({ ...given, backend }), { overwriteInUse, reuse })
+    })
 ).pipe(
   Command.withDescription("Make a datastore and give it a name, by which every command knows it"),
   Command.withExamples([
@@ -82,7 +81,7 @@ const create = Command.make(
     },
     {
       command:
-        "granary datastore create cloud /var/cache/cloud --backend type=s3,client=minio,bucket=backups",
+        "granary datastore create cloud /var/cache/cloud --backend s3 --endpoint minio --bucket backups",
       description: "One in a bucket"
     }
   ])

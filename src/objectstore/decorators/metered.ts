@@ -3,20 +3,23 @@
  * for the bill and for tuning, so each attempt counts: put it inside of the retries.
  *
  * A `Meter` is made first and handed to the store, so that whoever has the meter reads it, and several stores may
- * share one. The same numbers go to Effect's metrics `granary_s3_requests_total` (attributes `operation`, `outcome`)
- * and `granary_s3_bytes_total` (`operation`, `direction`).
+ * share one. The same numbers go to the metrics `granary_s3_requests_total` and `granary_s3_bytes_total`
+ * (`platform/Metrics`), with the time each request took. Each is a span of its own, `granary.s3.OPERATION`.
  *
  * Invariant: a request counts with its body when it begins and its outcome when it ends, however it ends.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Result from "effect/Result"
+import * as Metrics from "../../platform/Metrics.ts"
+import * as Observation from "../../platform/Observation.ts"
 import { ObjectStore } from "../ObjectStore.ts"
 import type { ObjectStoreError, ObjectStoreOperation, ObjectStoreReason } from "../ObjectStoreError.ts"
-import { around } from "./ObjectRequest.ts"
+import { around, type ObjectRequest } from "./ObjectRequest.ts"
 
 export type Outcome = "success" | "interrupted" | "defect" | ObjectStoreReason
 
@@ -90,24 +93,22 @@ export class Meter {
 
 export const makeMeter: Effect.Effect<Meter> = Effect.sync(() => new Meter())
 
-const requestsTotal = Metric.counter("granary_s3_requests_total", {
-  description: "Requests to the object store, by operation and outcome",
-  incremental: true
-})
-
-const bytesTotal = Metric.counter("granary_s3_bytes_total", {
-  description: "Bytes of object bodies, by operation and direction",
-  incremental: true
-})
+const requestsTotal = Observation.labelled(Metrics.s3Requests)
+const bytesTotal = Observation.labelled(Metrics.s3Bytes)
+const requestSeconds = Observation.labelled(Metrics.s3Seconds)
 
 const countBytes = (
   operation: ObjectStoreOperation,
   direction: "in" | "out",
   bytes: number
 ): Effect.Effect<void> =>
-  bytes === 0
-    ? Effect.void
-    : Metric.update(Metric.withAttributes(bytesTotal, { operation, direction }), bytes)
+  bytes === 0 ? Effect.void : Metric.update(bytesTotal({ operation, direction }), bytes)
+
+/** What a span says of its request. Of a batch the keys are too many to name. */
+const spanOf = ({ bytesOut, key, keysCount, operation }: ObjectRequest): Readonly<Record<string, unknown>> =>
+  operation === "deleteMany"
+    ? { "granary.keys": keysCount }
+    : { "granary.key": key, "granary.bytes_out": bytesOut }
 
 export interface MeterOptions {
   /** Where to count; without one only the metrics do. */
@@ -119,18 +120,24 @@ export const metered = (
   { meter = new Meter() }: MeterOptions = {}
 ): Effect.Effect<ObjectStore["Service"]> =>
   Effect.succeed(
-    around(store, ({ operation, bytesOut }, run, bytesIn) =>
+    around(store, (request, run, bytesIn) =>
       Effect.uninterruptibleMask((restore) => {
+        const { bytesOut, operation } = request
+        const spanned = Observation.span(`granary.s3.${operation}`, spanOf(request))(run)
         meter.begin(operation, bytesOut)
-        const counted = Effect.onExit(restore(run), (exit) => {
-          const outcome = outcomeOf(exit)
-          const received = Exit.isSuccess(exit) ? bytesIn(exit.value) : 0
-          meter.end(operation, outcome, received)
-          return Effect.andThen(
-            Metric.update(Metric.withAttributes(requestsTotal, { operation, outcome }), 1),
-            countBytes(operation, "in", received)
-          )
-        })
+        const counted = Effect.flatMap(Clock.monotonicTimeNanos, (beginNanos) =>
+          Effect.onExit(restore(spanned), (exit) => {
+            const outcome = outcomeOf(exit)
+            const received = Exit.isSuccess(exit) ? bytesIn(exit.value) : 0
+            meter.end(operation, outcome, received)
+            return Effect.gen(function* () {
+              const seconds = yield* Observation.secondsSince(beginNanos)
+              yield* Metric.update(requestSeconds({ operation }), seconds)
+              yield* Metric.update(requestsTotal({ operation, outcome }), 1)
+              yield* countBytes(operation, "in", received)
+            })
+          })
+        )
         return Effect.andThen(countBytes(operation, "out", bytesOut), counted)
       })
     )

@@ -1,9 +1,13 @@
 /**
  * s3Bodies: the bytes of answers. A body is taken as a whole or not at all, and no more memory than the caller allows
  * is ever asked for, whatever the server says.
+ *
+ * A body comes in pieces, each in memory of its own. That is given back piece by piece: left to the garbage collector
+ * it would make that go through all of the heap every few bodies, which costs more than receiving them.
  */
 import { Readable } from "node:stream"
 import { finished } from "node:stream/promises"
+import { releaseOwnMemory } from "../../format/releaseMemory.ts"
 import { ObjectStoreError } from "../ObjectStoreError.ts"
 import { type Subject } from "./s3Errors.ts"
 
@@ -16,6 +20,11 @@ const tooLarge = (subject: Subject, sizeText: string, maxSizeBytes: number): Obj
     reason: "TooLarge",
     detail: `${sizeText} bytes, at most ${maxSizeBytes} are wanted`
   })
+
+/** As soon as whoever handed it over is through with it. What shares its memory with others stays. */
+const letGo = (piece: Uint8Array): void => {
+  if (piece.length === piece.buffer.byteLength) queueMicrotask(() => releaseOwnMemory(piece))
+}
 
 /** Takes the pieces as they come: a stream that is iterated over gathers and copies them first. */
 const takePieces = (body: Readable, take: (piece: Uint8Array) => void): Promise<void> => {
@@ -30,12 +39,13 @@ const takePieces = (body: Readable, take: (piece: Uint8Array) => void): Promise<
 }
 
 const readKnown = async (subject: Subject, body: Readable, sizeBytes: number): Promise<Uint8Array> => {
-  const bytes = new Uint8Array(sizeBytes)
+  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(sizeBytes).buffer)
   let count = 0
   await takePieces(body, (piece) => {
     if (count + piece.length > sizeBytes) throw cut(subject, `more than the ${sizeBytes} bytes announced`)
     bytes.set(piece, count)
     count += piece.length
+    letGo(piece)
   })
   if (count < sizeBytes) throw cut(subject, `${count} of ${sizeBytes} bytes`)
   return bytes
@@ -50,7 +60,9 @@ const readUnknown = async (subject: Subject, body: Readable, maxSizeBytes: numbe
     if (count > maxSizeBytes) throw tooLarge(subject, `more than ${maxSizeBytes}`, maxSizeBytes)
     pieces.push(piece)
   })
-  return Uint8Array.from(Buffer.concat(pieces, count))
+  const bytes = new Uint8Array(Buffer.concat(pieces, count))
+  pieces.forEach(letGo)
+  return bytes
 }
 
 /** Without a length only the framing of the answer says where it ends. */
