@@ -1,4 +1,7 @@
-/** All rows of the race ledger that concern a local store, in their order; then those of a store in a bucket. */
+/**
+ * All rows of the race ledger that concern a local store, in their order; then those of a store in a bucket, and of
+ * syncs.
+ */
 import type { Row } from "./harness/Row.ts"
 import { R01 } from "./rows/R01.ts"
 import { R02 } from "./rows/R02.ts"
@@ -32,6 +35,14 @@ import { R27 as R27InBucket } from "./rows/bucket/R27.ts"
 import { R28 as R28InBucket } from "./rows/bucket/R28.ts"
 import { R29 as R29InBucket } from "./rows/bucket/R29.ts"
 import { R30 as R30InBucket } from "./rows/bucket/R30.ts"
+import { R02 as R02OfSync } from "./rows/sync/R02.ts"
+import { R15 as R15OfSync } from "./rows/sync/R15.ts"
+import { R16 as R16OfSync } from "./rows/sync/R16.ts"
+import { R20 as R20OfSync } from "./rows/sync/R20.ts"
+import { R25 as R25OfSync } from "./rows/sync/R25.ts"
+import { R26 as R26OfSync } from "./rows/sync/R26.ts"
+import { R29 as R29OfSync } from "./rows/sync/R29.ts"
+import { held } from "./rows/sync/held.ts"
 
 export const rows: ReadonlyArray<Row> = [
   R01,
@@ -65,5 +76,13 @@ export const rows: ReadonlyArray<Row> = [
   R27InBucket,
   R28InBucket,
   R29InBucket,
-  R30InBucket
+  R30InBucket,
+  R02OfSync,
+  R15OfSync,
+  R16OfSync,
+  R20OfSync,
+  R25OfSync,
+  R26OfSync,
+  R29OfSync,
+  held
 ]

@@ -2,37 +2,34 @@
  * SyncAction: opens both ends of a sync and carries it out, or says what it would do; told as it goes, and in the end.
  */
 import * as Effect from "effect/Effect"
-import type * as Datastore from "../datastore/Datastore.ts"
 import * as RequestCosts from "../objectstore/RequestCosts.ts"
 import { Progress } from "../platform/Progress.ts"
-import * as DatastoreSource from "../sync/DatastoreSource.ts"
-import * as DatastoreTarget from "../sync/DatastoreTarget.ts"
 import { SyncReporter } from "../sync/SyncEvent.ts"
 import * as SyncJob from "../sync/SyncJob.ts"
 import type { SyncOptions } from "../sync/SyncOptions.ts"
 import type { SyncPlan } from "../sync/SyncPlan.ts"
+import type { SyncSource } from "../sync/SyncSource.ts"
 import * as SyncSummary from "../sync/SyncSummary.ts"
-import { doneWithWarnings } from "./Failure.ts"
+import type { SyncTarget } from "../sync/SyncTarget.ts"
+import { doneWithWarnings, UsageError } from "./Failure.ts"
 import { print } from "./Output.ts"
-import { machineFor, openPlace } from "./Repository.ts"
-import type { RepositoryName } from "./RepositoryName.ts"
+import { machineFor } from "./Repository.ts"
 import { root } from "./Root.ts"
 import * as StoreUsage from "./StoreUsage.ts"
 import * as SyncDisplay from "./SyncDisplay.ts"
+import * as SyncEnd from "./SyncEnd.ts"
 import * as SyncText from "./SyncText.ts"
 
 export interface SyncRequest {
-  readonly from: RepositoryName
-  readonly to: RepositoryName
+  readonly from: SyncEnd.SyncPlace
+  readonly to: SyncEnd.SyncPlace
   readonly options: SyncOptions
   readonly isDryRun: boolean
 }
 
-type Store = Datastore.Datastore["Service"]
-
 interface Ends {
-  readonly source: Store
-  readonly target: Store
+  readonly source: SyncEnd.SyncEnd<SyncSource["Service"]>
+  readonly target: SyncEnd.SyncEnd<SyncTarget["Service"]>
 }
 
 const displayFor = Effect.map(root, ({ output }) =>
@@ -61,12 +58,12 @@ const filesOfSnapshot = 3
 const costsOf = ({ source, target }: Ends, { totals }: SyncPlan): RequestCosts.Expectation => {
   const { missingBytes = 0, missingChunks = 0 } = totals.estimate ?? {}
   const requests = missingChunks + totals.snapshots * filesOfSnapshot
-  const reads = source.bucket === undefined ? {} : { get: requests, receivedBytes: missingBytes }
-  const writes = target.bucket === undefined ? {} : { put: requests, sentBytes: missingBytes }
+  const reads = source.isInBucket ? { get: requests, receivedBytes: missingBytes } : {}
+  const writes = target.isInBucket ? { put: requests, sentBytes: missingBytes } : {}
   return RequestCosts.expectation(RequestCosts.make({ ...reads, ...writes }), {
     requestsAre: "about",
     bytesAre: "about",
-    storedBytes: target.bucket === undefined ? 0 : missingBytes
+    storedBytes: target.isInBucket ? missingBytes : 0
   })
 }
 
@@ -85,20 +82,32 @@ const tellSummary = (summary: SyncSummary.SyncSummary) =>
     if (!SyncSummary.isComplete(summary)) yield* doneWithWarnings
   })
 
-const work = (ends: Ends, { isDryRun, options }: SyncRequest) =>
+/** What is made on a server belongs to whom we are there, whatever else was asked for. */
+const asKnown = ({ target }: Ends, options: SyncOptions): SyncOptions =>
+  target.authId === undefined ? options : { ...options, owner: target.authId }
+
+const work = (ends: Ends, { isDryRun, ...request }: SyncRequest) =>
   Effect.gen(function* () {
-    const job = SyncJob.make(DatastoreSource.make(ends.source), yield* DatastoreTarget.make(ends.target))
+    const job = SyncJob.make(ends.source.port, ends.target.port)
+    const options = asKnown(ends, request.options)
     if (isDryRun) return yield* tellPlan(ends, yield* observed(job.plan(options)))
     return yield* tellSummary(yield* observed(job.run(options)))
   })
 
+const pullsIntoServer = new UsageError({
+  detail:
+    "a pull cannot go to a server: it changes snapshots that are there, and a server only takes new ones",
+  hint: "use: granary sync push"
+})
+
 export const run = (request: SyncRequest) =>
   Effect.gen(function* () {
-    const { from, isDryRun, to } = request
+    const { from, isDryRun, options, to } = request
+    if (options.direction === "pull" && SyncEnd.isOnServer(to)) return yield* pullsIntoServer
     const opening = { plans: isDryRun }
     const sync = Effect.gen(function* () {
-      const source = yield* openPlace(from, opening)
-      const target = yield* openPlace(to, { ...opening, writes: !isDryRun })
+      const source = yield* SyncEnd.openSource(from, opening)
+      const target = yield* SyncEnd.openTarget(to, { ...opening, writes: !isDryRun })
       return yield* work({ source, target }, request)
     })
     yield* sync.pipe(Effect.scoped, Effect.provide(machineFor(opening, {})))

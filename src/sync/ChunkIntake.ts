@@ -15,6 +15,8 @@ import type { Datastore } from "../datastore/Datastore.ts"
 import { isEncrypted } from "../format/DataBlob.ts"
 import * as Digest from "../model/Digest.ts"
 import type { ChunkCodec } from "../platform/ChunkCodec.ts"
+import { kindOf } from "../platform/chunkContent.ts"
+import type { Inserted } from "../store/ChunkStore.ts"
 import * as Doubts from "../store/Doubts.ts"
 import * as storeFailures from "./storeFailures.ts"
 import { type SyncError, syncError } from "./SyncError.ts"
@@ -39,8 +41,9 @@ const digestAt = (digests: Uint8Array, number: number): Digest.Digest =>
 const corrupt = (digest: Digest.Digest, detail: string): SyncError =>
   syncError("Corrupt", `chunk ${digest}: ${detail}`, { side: "source" })
 
-const proof =
-  ({ codec }: IntakeParts) =>
+/** Proves what came of a chunk before anybody sees it. */
+export const proofWith =
+  (codec: ChunkCodec["Service"]) =>
   ({ digest, encrypted, sizeBytes }: WantedChunk, blob: Uint8Array): Effect.Effect<void, SyncError> =>
     Effect.gen(function* () {
       const verdict = yield* codec.judge(blob, { digest, sizeBytes, crypt: undefined })
@@ -58,7 +61,7 @@ export const make = (parts: IntakeParts): ChunkIntake => {
   const { doubts, store } = parts
   const { bucket, chunks, presence } = store
   const isInBucket = bucket !== undefined
-  const prove = proof(parts)
+  const prove = proofWith(parts.codec)
 
   /** In doubt, and not good. */
   const isTorn = (digest: Digest.Digest) =>
@@ -93,13 +96,26 @@ export const make = (parts: IntakeParts): ChunkIntake => {
       return absent.length === 0 && (yield* chunks.touch(digest))
     }).pipe(storeFailures.writing)
 
+  /** A blob of the wrong kind is refused before anything of it gets into the store's folder. */
+  const insert = (chunk: WantedChunk, blob: Uint8Array): Effect.Effect<Inserted, SyncError> => {
+    const { digest, sizeBytes } = chunk
+    const kind = kindOf(blob)
+    if (chunks.insertProving === undefined || kind === undefined || isEncrypted(kind) !== chunk.encrypted) {
+      return Effect.andThen(prove(chunk, blob), storeFailures.writing(chunks.insertEncoded(digest, blob)))
+    }
+    return chunks.insertProving({ digest, sizeBytes, blob }).pipe(
+      Effect.catchTag("ChunkError", ({ detail }) => Effect.fail(corrupt(digest, detail))),
+      storeFailures.writing
+    )
+  }
+
   const bring = (chunk: WantedChunk): Effect.Effect<StoredChunk, SyncError> =>
     Effect.gen(function* () {
       if (isInBucket && (yield* isInBucketAlready(chunk.digest))) return present
       const blob = yield* chunk.fetch
-      yield* prove(chunk, blob)
-      const { duplicate } = yield* storeFailures.writing(chunks.insertEncoded(chunk.digest, blob))
-      return { outcome: duplicate ? "present" : "stored", encodedBytes: blob.length }
+      const encodedBytes = blob.length
+      const { duplicate } = yield* insert(chunk, blob)
+      return { outcome: duplicate ? "present" : "stored", encodedBytes }
     })
 
   return { claim, store: bring }

@@ -25,24 +25,39 @@ import * as TargetSnapshots from "./TargetSnapshots.ts"
 
 type Store = Datastore["Service"]
 
-const isMissingGroup = (error: storeFailures.StoreFailure): boolean =>
-  error._tag === "StoreError" && error.reason === "NoSuchGroup"
+/**
+ * Whether the group comes into being now. One without a snapshot and without an owner is what a death has left of its
+ * beginning; one with snapshots that nobody owns is for a person to look at.
+ */
+const isNewGroup = (
+  { hierarchy }: Store,
+  namespace: Namespace.Namespace,
+  group: BackupGroup.BackupGroup
+): Effect.Effect<boolean, storeFailures.StoreFailure> =>
+  hierarchy.owner(namespace, group).pipe(
+    Effect.as(false),
+    Effect.catchTag("StoreError", (error) =>
+      error.reason === "NoSuchGroup"
+        ? Effect.succeed(true)
+        : Effect.flatMap(hierarchy.snapshots(namespace, group), (found) =>
+            found.length === 0 ? Effect.succeed(true) : Effect.fail(error)
+          )
+    )
+  )
 
 /** A group that this sync has made goes again when nothing was copied into it. */
 const openGroup = (
-  { hierarchy, locks }: Store,
+  store: Store,
   namespace: Namespace.Namespace,
   group: BackupGroup.BackupGroup,
   owner: AuthId.AuthId
 ): Effect.Effect<AuthId.AuthId, SyncError, Scope.Scope> =>
   Effect.gen(function* () {
+    const { hierarchy, locks } = store
     if (!(yield* locks.tryHold(groupLockName(namespace, group), "exclusive"))) {
       return yield* syncError("Busy", "a backup or another sync works on this group", { side: "target" })
     }
-    const isNew = yield* hierarchy.owner(namespace, group).pipe(
-      Effect.as(false),
-      Effect.catchIf(isMissingGroup, () => Effect.succeed(true))
-    )
+    const isNew = yield* isNewGroup(store, namespace, group)
     return yield* Effect.acquireRelease(hierarchy.ensureGroup(namespace, group, owner), () =>
       isNew ? Effect.ignore(hierarchy.removeGroupIfEmpty(namespace, group)) : Effect.void
     )

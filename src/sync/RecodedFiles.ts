@@ -99,7 +99,12 @@ const differentChunks = (index: ChunkIndex): ReadonlyArray<number> => {
 }
 
 /** Stores what is not there yet, and notes the new digest. */
-const recodeChunk = (work: RecodedWork, index: ChunkIndex, chunk: number): Effect.Effect<void, SyncError> =>
+const recodeChunk = (
+  work: RecodedWork,
+  name: ArchiveName.ArchiveName,
+  index: ChunkIndex,
+  chunk: number
+): Effect.Effect<void, SyncError> =>
   Effect.gen(function* () {
     const { digests, meter, recoding, scene } = work
     const old = { digest: index.digest(chunk), sizeBytes: index.end(chunk) - index.start(chunk) }
@@ -109,6 +114,7 @@ const recodeChunk = (work: RecodedWork, index: ChunkIndex, chunk: number): Effec
     const single = { uuid: new Uint8Array(16), ctime: 0, entries: [{ end: data.length, digest }] }
     yield* scene.chunks.bring({
       index: asIndex(DynamicIndex.encode(single)),
+      archive: { name, sizeBytes: index.sizeBytes },
       encrypted: recoding.to !== undefined,
       chunk: () => Effect.sync(() => encodeChunk({ data, compress: true, crypt: recoding.to }).blob),
       onChunk: ({ outcome }) => meter.count(outcome === "stored" ? { chunks: 1 } : { presentChunks: 1 })
@@ -137,8 +143,13 @@ const decoded = (name: string, bytes: Uint8Array): ChunkIndex =>
   name.endsWith(".fidx") ? FixedIndex.decode(bytes) : DynamicIndex.decode(bytes)
 
 /** The content is only on the source, under another name: what vanishes while the sync runs fails the snapshot. */
-const proofOf = ({ recoding }: RecodedWork, index: ChunkIndex): IndexTransfer => ({
+const proofOf = (
+  { recoding }: RecodedWork,
+  name: ArchiveName.ArchiveName,
+  index: ChunkIndex
+): IndexTransfer => ({
   index,
+  archive: { name, sizeBytes: index.sizeBytes },
   encrypted: recoding.to !== undefined,
   chunk: (digest) => Effect.fail(syncError("Failed", `chunk ${digest} vanished while this sync ran`)),
   onChunk: () => undefined
@@ -151,7 +162,7 @@ const bringIndex = (work: RecodedWork, file: ManifestFile): Effect.Effect<Recode
     const archive = ArchiveName.fromFile(filename)
     const bytes = yield* FilesSync.fetchBytes(work, source.file(archive), 0)
     const old = yield* FilesSync.proveIndex("source", file, bytes)
-    yield* Effect.forEach(differentChunks(old), (chunk) => recodeChunk(work, old, chunk), {
+    yield* Effect.forEach(differentChunks(old), (chunk) => recodeChunk(work, archive, old, chunk), {
       concurrency: scene.options.pipelining === "on" ? chunksAtOnce : 1,
       discard: true
     })
@@ -161,7 +172,7 @@ const bringIndex = (work: RecodedWork, file: ManifestFile): Effect.Effect<Recode
     const { checksum: csum, sizeBytes } = index
     return {
       file: { filename, cryptMode: modeOf(recoding), sizeBytes, csum },
-      transfers: [proofOf(work, decoded(filename, index.bytes))]
+      transfers: [proofOf(work, archive, decoded(filename, index.bytes))]
     }
   })
 

@@ -124,6 +124,7 @@ export const transferOf = (
   index: ChunkIndex
 ): IndexTransfer => ({
   index,
+  archive: { name: ArchiveName.fromFile(filename), sizeBytes: index.sizeBytes },
   encrypted: cryptMode === "encrypt",
   chunk: (digest) => within({ side: "source", archive: filename })(source.chunk(digest)),
   onChunk: meter.chunk

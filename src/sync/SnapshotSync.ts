@@ -18,6 +18,7 @@ import * as ArchiveName from "../model/ArchiveName.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import type * as Snapshot from "../model/Snapshot.ts"
 import { decodeManifest } from "./decodeManifest.ts"
+import { DigestMap } from "./DigestMap.ts"
 import * as RecodedFiles from "./RecodedFiles.ts"
 import * as Recoding from "./Recoding.ts"
 import type { GroupLog } from "./GroupLog.ts"
@@ -132,6 +133,12 @@ const removeUnnamed = (target: TargetSnapshot, manifest: Manifest.Manifest) =>
     { discard: true }
   )
 
+/** A store that takes chunks for one snapshot at a time knows nothing of those of another one. */
+const sceneFor = (scene: SyncScene, { intake }: TargetSnapshot): Effect.Effect<SyncScene> =>
+  intake === undefined
+    ? Effect.succeed(scene)
+    : Effect.map(scene.transferInto(intake), (chunks) => ({ ...scene, chunks, recoded: new DigestMap() }))
+
 /** Encrypted or decrypted on the way. */
 const copyRecoded = (
   work: SnapshotWork,
@@ -139,9 +146,10 @@ const copyRecoded = (
   recoding: Recoding.Recoding
 ): Effect.Effect<void, SyncError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { action, log, meter, scene, snapshot, targetNamespace } = work
-    const { retrying, writer } = scene
+    const { action, log, meter, snapshot, targetNamespace } = work
+    const { retrying, writer } = work.scene
     const target = yield* within({ side: "target" })(writer.openSnapshot(targetNamespace, snapshot))
+    const scene = yield* sceneFor(work.scene, target)
     const signature = yield* Recoding.sourceSignature(recoding, manifest)
     const clientLog = Effect.flatMap(opened.clientLog, (bytes) =>
       bytes === undefined
@@ -174,19 +182,23 @@ const copyRecoded = (
 
 const copy = (work: SnapshotWork, versions: Versions) =>
   Effect.gen(function* () {
-    const { action, log, meter, scene, snapshot, targetNamespace } = work
-    const { chunks, options, retrying, writer } = scene
+    const { action, log, meter, snapshot, targetNamespace } = work
+    const { options, retrying, writer } = work.scene
     const { manifest, opened } = versions
     const target = yield* within({ side: "target" })(writer.openSnapshot(targetNamespace, snapshot))
+    const scene = yield* sceneFor(work.scene, target)
     const files = { scene, meter, log, source: opened, target, distrusts: action === "repair" }
     const wanted = yield* wantedManifest(work, versions, target)
     const isFinished = target.manifest !== undefined && action !== "repair"
     const missing = manifest.files.filter(({ filename }) => !isFinished || !target.fileNames.has(filename))
-    const transfers = yield* Effect.forEach(missing, (file) => FilesSync.bringFile(files, file), {
-      concurrency: options.pipelining === "on" ? archivesAtOnce : 1
+    const isPipelined = options.pipelining === "on"
+    const bringing = Effect.forEach(missing, (file) => FilesSync.bringFile(files, file), {
+      concurrency: isPipelined ? archivesAtOnce : 1
     })
-    yield* FilesSync.bringClientLog(files)
-    yield* chunks.prove(transfers.flat())
+    const [transfers] = yield* Effect.all([bringing, FilesSync.bringClientLog(files)], {
+      concurrency: isPipelined ? 2 : 1
+    })
+    yield* scene.chunks.prove(transfers.flat())
     if (wanted !== undefined) {
       yield* scene.rateOut.outgoing(wanted.length)
       yield* retrying(within({ side: "target" })(target.finish(wanted)))

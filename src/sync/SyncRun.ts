@@ -8,7 +8,9 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { format } from "../model/BackupGroup.ts"
 import type { Namespace } from "../model/Namespace.ts"
+import * as Observation from "../platform/Observation.ts"
 import * as ChunkTransfer from "./ChunkTransfer.ts"
 import { DigestMap } from "./DigestMap.ts"
 import * as GroupFilter from "./GroupFilter.ts"
@@ -20,10 +22,11 @@ import * as SyncEnds from "./SyncEnds.ts"
 import { placeOf, type SyncError, within } from "./SyncError.ts"
 import { type Reporter, SyncReporter } from "./SyncEvent.ts"
 import { SyncMeter } from "./SyncMeter.ts"
+import * as SyncMetrics from "./SyncMetrics.ts"
 import type { CheckedOptions, SyncOptions } from "./SyncOptions.ts"
 import type { SyncScene } from "./SyncScene.ts"
 import { add, type GroupReport, noCounts, type SyncSummary } from "./SyncSummary.ts"
-import type { TargetWriter } from "./SyncTarget.ts"
+import type { ChunkIntake, TargetWriter } from "./SyncTarget.ts"
 import * as TransferRates from "./TransferRates.ts"
 import * as TransferWindow from "./TransferWindow.ts"
 import * as VanishedRemoval from "./VanishedRemoval.ts"
@@ -62,7 +65,7 @@ const makeScene = (
   report: Reporter
 ): Effect.Effect<RunScene> =>
   Effect.gen(function* () {
-    const { source, target } = ends
+    const { source } = ends
     const retrying = Retries.make(options.attemptsMax, retryLine(report))
     const rateIn = yield* TransferRates.make(options.rateIn)
     const rateOut = yield* TransferRates.make(options.rateOut)
@@ -83,21 +86,18 @@ const makeScene = (
     }
     const meter: SyncMeter = new SyncMeter(tell)
     const concurrency = options.pipelining === "on" ? transfersMax : 1
-    const chunks = yield* ChunkTransfer.make({
-      writer,
-      target,
-      window,
-      rateIn,
-      rateOut,
-      retrying,
-      concurrency
-    })
+    const { claim, store } = writer
+    const { target } = ends
+    const transferInto = (intake: ChunkIntake) =>
+      ChunkTransfer.make({ writer: intake, target: intake, window, rateIn, rateOut, retrying, concurrency })
+    const chunks = yield* transferInto({ claim, store, findAbsent: target.findAbsent })
     return {
       options,
       source,
       target,
       writer,
       chunks,
+      transferInto,
       recoded: new DigestMap(),
       rateIn,
       rateOut,
@@ -118,12 +118,13 @@ const syncGroup = (scene: RunScene, pair: NamespaceMapping.NamespacePair, listed
     own = share
     tell()
   }
+  const attributes = { "granary.group": format(listed.group), "granary.namespace": pair.source }
   return Effect.map(GroupSync.run(scene, { pair, listed }, onShare), (report) => {
     progress.underWay -= own
     progress.doneGroups += 1
     tell()
     return report
-  })
+  }).pipe(Effect.tap(SyncMetrics.countGroup), Observation.span("granary.sync.group", attributes))
 }
 
 const syncNamespace = (
@@ -208,9 +209,12 @@ const runScoped = (
     const removal = yield* removeNamespaces(scene, vanished)
     const durationSeconds = ((yield* Clock.currentTimeMillis) - startMillis) / 1000
     const summary = summarise(options, outcomes, removal, durationSeconds)
+    yield* SyncMetrics.countRemoved(summary)
     report({ type: "summary", summary })
     return summary
   })
 
 export const run = (ends: SyncEnds.SyncEnds, options: SyncOptions): Effect.Effect<SyncSummary, SyncError> =>
-  Effect.scoped(runScoped(ends, options))
+  Effect.scoped(runScoped(ends, options)).pipe(
+    Observation.task("sync", { "granary.direction": options.direction })
+  )

@@ -1,4 +1,5 @@
 /** SyncScene: what the parts of one running sync share. */
+import type * as Effect from "effect/Effect"
 import type { ChunkTransfer } from "./ChunkTransfer.ts"
 import type { DigestMap } from "./DigestMap.ts"
 import type { Retrying } from "./Retries.ts"
@@ -6,7 +7,7 @@ import type { Reporter } from "./SyncEvent.ts"
 import type { CheckedOptions } from "./SyncOptions.ts"
 import type { SyncMeter } from "./SyncMeter.ts"
 import type { SyncSource } from "./SyncSource.ts"
-import type { SyncTarget, TargetWriter } from "./SyncTarget.ts"
+import type { ChunkIntake, SyncTarget, TargetWriter } from "./SyncTarget.ts"
 import type { RateLimit } from "./TransferRates.ts"
 
 export interface SyncScene {
@@ -15,6 +16,8 @@ export interface SyncScene {
   readonly target: SyncTarget["Service"]
   readonly writer: TargetWriter
   readonly chunks: ChunkTransfer
+  /** The same for an intake of its own, in the same window. */
+  readonly transferInto: (intake: ChunkIntake) => Effect.Effect<ChunkTransfer>
   readonly rateIn: RateLimit
   readonly rateOut: RateLimit
   readonly retrying: Retrying

@@ -38,6 +38,13 @@ export interface WantedChunk {
   readonly encrypted: boolean
   /** Gets it, encoded; its memory is given away. */
   readonly fetch: Effect.Effect<Uint8Array, SyncError>
+  /** The archive that is being copied, and its size. */
+  readonly archive: WantingArchive
+}
+
+export interface WantingArchive {
+  readonly name: ArchiveName
+  readonly sizeBytes: number
 }
 
 export interface StoredChunk {
@@ -47,8 +54,16 @@ export interface StoredChunk {
   readonly encodedBytes: number
 }
 
+/** Who takes chunks. */
+export type ChunkIntake = Pick<TargetWriter, "claim" | "store"> & Pick<SyncTarget["Service"], "findAbsent">
+
 /** A snapshot of the target that is held open for writing. */
 export interface TargetSnapshot {
+  /**
+   * Takes the chunks of this snapshot, in a store that takes chunks for one snapshot at a time: what was claimed or
+   * stored for another one does not count. Without it the writer takes them, for all snapshots together.
+   */
+  readonly intake?: ChunkIntake
   /** What was there when it was opened: the bytes of its manifest; undefined when it has none. */
   readonly manifest: Uint8Array | undefined
   /** Names of the files that were there. */

@@ -30,7 +30,8 @@ const ofStore: Record<StoreReason, SyncReason> = {
   InUse: "Failed",
   LeaseLost: "Unavailable",
   Unsuitable: "Failed",
-  NeedsRefresh: "Failed"
+  NeedsRefresh: "Failed",
+  Unreachable: "Unavailable"
 }
 
 const ofFiles: Partial<Record<FilesReason, SyncReason>> = {
@@ -67,13 +68,19 @@ const reasonOf = (error: StoreFailure, isReading: boolean): SyncReason => {
   return ofFiles[error.reason] ?? "Failed"
 }
 
+/** A store's own hint is about the store alone; the sync has one for each reason. */
+const adviceOf = (error: StoreFailure): { readonly advice?: string } => {
+  if (error._tag !== "StoreError") return { advice: error.hint }
+  return error.advice === undefined ? {} : { advice: error.advice }
+}
+
 /** A path says where the store lies, which is the store's own business; what happened is told in its words. */
 const translate = (error: StoreFailure, isReading: boolean): SyncError => {
   const wait = error._tag === "ObjectStoreError" ? error.retryAfterSeconds : undefined
   return new SyncError({
     reason: reasonOf(error, isReading),
     detail: error._tag === "StoreError" ? error.detail : error.message,
-    ...(error._tag === "StoreError" ? {} : { advice: error.hint }),
+    ...adviceOf(error),
     ...(wait === undefined ? {} : { retryAfterSeconds: wait })
   })
 }

@@ -162,6 +162,110 @@ const cases: ReadonlyArray<Case> = [
     target: "2",
     options: { resyncCorrupt: true },
     plan: "1 already synced, check 2"
+  },
+  { name: "an empty source gives nothing", source: "", target: "1 2", plan: "" },
+  {
+    name: "a target that is ahead gets nothing, and nothing of it is looked at",
+    source: "1 2",
+    target: "1 2 3",
+    plan: "1 already synced, 2 already synced"
+  },
+  {
+    name: "what is encrypted in parts is copied when nobody asks",
+    source: "s1 n2",
+    target: "",
+    options: push,
+    plan: "copy 1, copy 2"
+  },
+  {
+    name: "the newest of the target is not looked at when a filter passes it over",
+    source: "1 v2 3",
+    target: "1 2",
+    options: { verifiedOnly: true },
+    plan: "1 already synced, 2 not verified, copy 3"
+  },
+  {
+    name: "in progress and unreadable come before every other reason",
+    source: "u1 x2 3",
+    target: "1 2 3",
+    options: { verifiedOnly: true, encryptedOnly: true, transferLast: 1 },
+    plan: "1 in progress, 2 unreadable, check 3"
+  },
+  {
+    name: "not verified comes before not encrypted",
+    source: "vn1 n2 v3 4",
+    target: "",
+    options: { verifiedOnly: true, encryptedOnly: true },
+    plan: "1 not verified, 2 not encrypted, 3 not verified, copy 4"
+  },
+  {
+    name: "already synced comes before transfer-last",
+    source: "1 2 3 4 5",
+    target: "2",
+    options: { transferLast: 1 },
+    plan: "1 already synced, check 2, 3 transfer-last, 4 transfer-last, copy 5"
+  },
+  {
+    name: "transfer-last is counted on the source, not on what is new",
+    source: "1 2 3",
+    target: "1 2",
+    options: { transferLast: 2 },
+    plan: "1 already synced, check 2, copy 3"
+  },
+  {
+    name: "transfer-last in a push",
+    source: "1 2 3 4",
+    target: "2",
+    options: { ...push, transferLast: 1 },
+    plan: "1 already synced, 2 already synced, 3 transfer-last, copy 4"
+  },
+  {
+    name: "transfer-last leaves an unfinished one of the target as it is",
+    source: "1 2 3",
+    target: "1 u2",
+    options: { transferLast: 1 },
+    plan: "check 1, 2 transfer-last, copy 3"
+  },
+  {
+    name: "an unfinished one in a push is copied again, unless there is a newer one",
+    source: "1 2 3 4",
+    target: "u1 2 u3",
+    options: push,
+    plan: "1 already synced, 2 already synced, copy 3, copy 4"
+  },
+  {
+    name: "a target of which nothing is finished gets everything",
+    source: "1 2",
+    target: "u1 u2",
+    plan: "copy 1, copy 2"
+  },
+  {
+    name: "resync-corrupt repairs the newest instead of looking at it",
+    source: "1 2",
+    target: "1 f2",
+    options: { resyncCorrupt: true },
+    plan: "1 already synced, repair 2"
+  },
+  {
+    name: "resync-corrupt takes nothing that a filter passes over",
+    source: "v1 n2 u3 4",
+    target: "f1 f2 f3 4",
+    options: { resyncCorrupt: true, verifiedOnly: true, encryptedOnly: true },
+    plan: "1 not verified, 2 not encrypted, 3 in progress, check 4"
+  },
+  {
+    name: "resync-corrupt leaves alone what was never verified, or is protected and good",
+    source: "1 2 3",
+    target: "v1 p2 3",
+    options: { resyncCorrupt: true },
+    plan: "1 already synced, 2 already synced, check 3"
+  },
+  {
+    name: "resync-corrupt repairs what is protected",
+    source: "1 2",
+    target: "pf1 2",
+    options: { resyncCorrupt: true },
+    plan: "repair 1, check 2"
   }
 ]
 
@@ -184,7 +288,12 @@ describe("what vanished", () => {
     ["", "1 p2", "1 p2"],
     // A snapshot that filters pass over, or that is in progress, is still there.
     ["v1 n2 u3 x4", "1 2 3 4 5", "5"],
-    ["2", "u1 2", "1"]
+    ["2", "u1 2", "1"],
+    ["1 2", "1 2", ""],
+    ["2 4", "1 2 3 4 5", "1 3 5"],
+    // Its own state says nothing about whether it is on the source.
+    ["3", "f1 x2 3", "1 2"],
+    ["3", "pu1 pf2 3", "p1 p2"]
   ]
   for (const [source, target, gone] of removals) {
     it(`of ${target} when the source has ${source || "nothing"} is ${gone || "nothing"}`, () => {
@@ -222,6 +331,27 @@ describe("what vanished", () => {
       ["vm/3", "vm/4"]
     )
   })
+
+  const vanishing: ReadonlyArray<readonly [owner: string, filters: string, gone: string]> = [
+    ["a@pbs", "", "vm/1 ct/2 vm/3"],
+    ["a@pbs", "type:ct", "ct/2"],
+    ["a@pbs", "exclude:group:vm/1", "ct/2 vm/3"],
+    ["a@pbs", "exclude:type:vm exclude:type:ct", ""],
+    // A token has only its own.
+    ["a@pbs!t", "", "vm/3"],
+    ["b@pbs", "", "vm/4"],
+    ["c@pbs", "", ""]
+  ]
+  for (const [owner, filters, gone] of vanishing) {
+    it(`of groups are ${gone || "none"} for ${owner} with ${filters || "no filter"}`, () => {
+      const target = ["vm/1:a@pbs", "ct/2:a@pbs", "vm/3:a@pbs!t", "vm/4:b@pbs", "vm/5", "vm/6:a@pbs"]
+      const found = SyncRules.vanishedGroups([groupOf("vm/6:z@pbs")], target.map(groupOf), {
+        groupFilters: filters.split(" ").flatMap((text) => (text === "" ? [] : [GroupFilter.parse(text)])),
+        owner: AuthId.parse(owner)
+      })
+      assert.strictEqual(found.map((one) => BackupGroup.format(one.group)).join(" "), gone)
+    })
+  }
 })
 
 describe("whose groups are synced", () => {
@@ -249,6 +379,16 @@ describe("what is skipped is told", () => {
       "skipped: 3 snapshots (1970-01-01T00:00:00Z .. 1970-01-03T00:00:00Z)" +
         " - older than the newest snapshot present on sync target"
     ])
+    assert.isEmpty(SyncRules.skipLines(SyncRules.select(source, [], options)))
+    const mixed = ["u0", `v${day}`, `u${2 * day}`, `x${3 * day}`].map(listed)
+    assert.deepStrictEqual(
+      SyncRules.skipLines(SyncRules.select(mixed, [], { ...options, verifiedOnly: true })),
+      [
+        "skipped: 2 snapshots (1970-01-01T00:00:00Z .. 1970-01-03T00:00:00Z) - in progress",
+        "skipped: 1 snapshot (1970-01-02T00:00:00Z .. 1970-01-02T00:00:00Z) - not verified",
+        "skipped: 1 snapshot (1970-01-04T00:00:00Z .. 1970-01-04T00:00:00Z) - unreadable"
+      ]
+    )
     const last = SyncRules.select(source.slice(0, 2), [], { ...options, transferLast: 1 })
     assert.deepStrictEqual(SyncRules.skipLines(last), [
       "skipped: 1 snapshot (1970-01-01T00:00:00Z .. 1970-01-01T00:00:00Z) - due to transfer-last"

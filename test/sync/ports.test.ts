@@ -142,6 +142,7 @@ for (const kind of ["folder", "bucket"] as const) {
         sizeBytes: text.length,
         encrypted: false,
         fetch: Effect.succeed(blob),
+        archive: { name: ArchiveName.fromClient("root.pxar"), sizeBytes: text.length },
         ...more
       })
 

@@ -9,6 +9,8 @@ import type { KnownChunksCheck } from "../../../src/backup/KnownChunks.ts"
 import type { Datastore } from "../../../src/datastore/Datastore.ts"
 import type { ObjectStore } from "../../../src/objectstore/ObjectStore.ts"
 import type { Files } from "../../../src/platform/Files.ts"
+import type { SyncSource } from "../../../src/sync/SyncSource.ts"
+import type { SyncTarget } from "../../../src/sync/SyncTarget.ts"
 import type { MemoryDisk, MemoryObjectStore } from "../../../src/testing.ts"
 
 /** What a call that is carried out otherwise can do: the disk of its process, and a point to be stopped at. */
@@ -28,6 +30,9 @@ export interface Mutation {
   readonly server?: MemoryObjectStore.ServerTraits
   /** Another method of an open store. */
   readonly datastore?: (store: Datastore["Service"]) => Datastore["Service"]
+  /** What a sync is told of its ends. */
+  readonly source?: (source: SyncSource["Service"]) => SyncSource["Service"]
+  readonly target?: (target: SyncTarget["Service"]) => SyncTarget["Service"]
   /** When backups prove what they take for known. */
   readonly knownChunks?: KnownChunksCheck
   /** Only these processes are without the guard; by default all are. */

@@ -27,7 +27,8 @@ import {
   MemoryLockTable,
   MemoryPlatform,
   run,
-  Simulation
+  Simulation,
+  type Touch
 } from "../../../src/testing.ts"
 import type { Acknowledged } from "./Invariants.ts"
 import { guarded, type Mutation, mutationFor } from "./Mutation.ts"
@@ -115,6 +116,8 @@ export interface WorldOptions {
   /** Which system calls are points. Default: those that others can notice (`calls`). */
   readonly points?: Calls
   readonly syncLevel?: ChunkStore.SyncLevel
+  /** Where there are several stores: which of them this is. */
+  readonly title?: string
 }
 
 /** The product's locks; timelines tell their names. */
@@ -147,8 +150,12 @@ export class World {
   readonly #points: Calls
   readonly #syncLevel: ChunkStore.SyncLevel
   readonly #viewer: StoreViewer
+  /** Before each label, and before the name of each thing that is touched. */
+  readonly #prefix: string
 
-  constructor(disk: MemoryDisk, { mutation, points = calls, syncLevel = "filesystem" }: WorldOptions) {
+  constructor(disk: MemoryDisk, options: WorldOptions) {
+    const { mutation, points = calls, syncLevel = "filesystem", title } = options
+    this.#prefix = title === undefined ? "" : `${title}: `
     this.disk = disk
     this.locks = new MemoryLockTable(disk)
     this.mutation = mutation
@@ -171,7 +178,10 @@ export class World {
   absentAmong(digests: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<string>, never, Simulation> {
     return Effect.flatMap(Simulation, (simulation) => {
       const absent = digests.filter((digest) => (this.view.chunks.get(digest) ?? "empty") === "empty")
-      simulation.touches(digests.flatMap((digest) => readsNode(pathOfDigest(digest))))
+      this.#touch(
+        simulation,
+        digests.flatMap((digest) => readsNode(pathOfDigest(digest)))
+      )
       return Effect.as(
         simulation.learns(() => absent.join(" ")),
         absent
@@ -189,25 +199,40 @@ export class World {
   readonly process =
     (name: string) =>
     <E>(work: StoreEffect<unknown, E>): Effect.Effect<Option.Option<void>, E | Error, Simulation> =>
+      this.inside(name)(work).pipe(Effect.asVoid, inProcess(name))
+
+  /** Runs work with the store open, inside of a process that the caller has begun. */
+  readonly inside =
+    (name: string) =>
+    <A, E>(work: StoreEffect<A, E>): Effect.Effect<A, E | Error, Simulation> =>
       Effect.scoped(
         Effect.flatMap(Simulation, (simulation) => {
           simulation.touches([])
           return this.#open(name, simulation)(work)
         })
-      ).pipe(Effect.asVoid, inProcess(name))
+      )
+
+  #touch(simulation: Simulation["Service"], touches: ReadonlyArray<Touch>): void {
+    const prefix = this.#prefix
+    simulation.touches(
+      prefix === "" ? touches : touches.map((touch) => ({ ...touch, thing: `${prefix}${touch.thing}` }))
+    )
+  }
 
   #open(name: string, simulation: Simulation["Service"]) {
     const mutation = mutationFor(this.mutation, name)
     const park = (label: string): Effect.Effect<void> =>
-      Effect.map(simulation.point(shortLabel(label)), () => this.changed())
+      Effect.map(simulation.point(`${this.#prefix}${shortLabel(label)}`), () => this.changed())
     const point = (label: string, step: number): Effect.Effect<void> => {
       const part = partOf(label)
       const locks = lockTouches(label)
       const happens = (): void => {
-        if (locks.length > 0) simulation.touches(locks)
+        if (locks.length > 0) this.#touch(simulation, locks)
         if (part !== undefined) this.changed(part)
       }
-      if (this.#points(label, step)) return Effect.map(simulation.point(shortLabel(label)), happens)
+      if (this.#points(label, step)) {
+        return Effect.map(simulation.point(`${this.#prefix}${shortLabel(label)}`), happens)
+      }
       happens()
       return Effect.void
     }
@@ -239,7 +264,7 @@ export class World {
           knowableFiles(change(service, { disk, point: park }), disk, simulation.learns),
           isFolder,
           (touches, exit) => {
-            simulation.touches(touches)
+            this.#touch(simulation, touches)
             return simulation.learns(() => textOfExit(exit))
           }
         )

@@ -38,11 +38,11 @@ export interface Trial {
   readonly loss?: Loss
 }
 
-const minuteMillis = 60_000
-const monthMillis = 30 * 86_400_000
+export const minuteMillis = 60_000
+export const monthMillis = 30 * 86_400_000
 
 /** What later runs are to clear away: unfinished backups, temporary files. */
-const untidy = (disk: MemoryDisk): string | undefined => {
+export const untidy = (disk: MemoryDisk): string | undefined => {
   const unfinished = viewStore(disk).snapshots.find(({ isFinished }) => !isFinished)
   if (unfinished !== undefined) return `${unfinished.path} was never finished and is still there`
   const visit = (path: string): string | undefined => {
@@ -62,7 +62,7 @@ const pruneUnfinished = Effect.flatMap(
   Prune.run
 )
 
-const tidyUp = Effect.andThen(pruneUnfinished, Effect.andThen(collect(), collect()))
+export const tidyUp = Effect.andThen(pruneUnfinished, Effect.andThen(collect(), collect()))
 
 /** Runs something by itself, after the restart; undefined when it went well. */
 const failureOf = (what: string, world: World, work: StoreEffect, atMillis: number): string | undefined => {
@@ -71,7 +71,7 @@ const failureOf = (what: string, world: World, work: StoreEffect, atMillis: numb
   return Exit.isFailure(outcome.exit) ? `I6: ${what} fails: ${Cause.pretty(outcome.exit.cause)}` : undefined
 }
 
-const chooseBy = (loss: Loss): ((count: number) => number) => {
+export const chooseBy = (loss: Loss): ((count: number) => number) => {
   if (loss === "nothing") return chooseFrom([])
   if (loss === "everything") return loseAll
   const chooser = fromSeed(loss.seed)

@@ -77,7 +77,8 @@ export const learningLocks = (locks: FileLocks["Service"], learns: Learns): File
   }
 }
 
-const textBelow = (disk: MemoryDisk, path: string): string => {
+/** Names, contents, modes and times of everything below. */
+export const textBelow = (disk: MemoryDisk, path: string): string => {
   let text = ""
   const children = disk.list(path, 0).map(([name, inode]) => ({ name, inode }))
   for (const { inode, name } of children.toSorted(byName)) {

@@ -50,6 +50,9 @@ export const callsOn =
   (label, step) =>
     calls(label, step) && words.some((word) => label.includes(word))
 
+/** None: nobody else works there. */
+export const noCalls: Calls = () => false
+
 /** All groups are of type `host`, in the root namespace. */
 export const callsOnHosts: Calls = callsExcept(
   /^readDirectory \/store\/(?:vm|ct|ns)$|^readDirectory \/store$/
@@ -67,6 +70,9 @@ const findPart = (label: string): Part | undefined => {
   if (label.includes("/.granary-writers")) return "leases"
   return label.includes("/store/.") ? undefined : "snapshots"
 }
+
+/** Those that change something, each of their steps: between two of them a death makes no difference. */
+export const everyChange: Calls = (label) => /^(?:sync|touch)/.test(label) || changing.test(label)
 
 /** What a call may change of what lies on the disk. */
 export const partOf = (label: string): Part | undefined => {
