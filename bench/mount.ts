@@ -37,7 +37,9 @@ const localSteps: ReadonlyArray<LocalStep> = [
   "sequential",
   "random",
   "random, 16 MiB",
-  "random, anywhere"
+  "random, anywhere",
+  "random, buffered",
+  "random, again"
 ]
 const sectionNames = [...localSteps, "remote", "ready"] as const
 type Section = (typeof sectionNames)[number]

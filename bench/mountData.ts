@@ -24,7 +24,7 @@ const MIB = 1024 * 1024
 
 export const sizes = {
   small: { files: 5000, directories: 100, largeBytes: 64 * MIB, snapshots: 500, remoteChunks: 16 },
-  full: { files: 100_000, directories: 1000, largeBytes: 1024 * MIB, snapshots: 10_000, remoteChunks: 96 }
+  full: { files: 100_000, directories: 1000, largeBytes: 1024 * MIB, snapshots: 10_000, remoteChunks: 128 }
 } as const
 
 const fileBytes = { least: 64, most: 8192 }

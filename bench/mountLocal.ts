@@ -8,7 +8,15 @@ import { forgetFiles } from "./Measurement.ts"
 import { backupIds, largeName, type Mounted, type Peer, type Places } from "./mountPeers.ts"
 import { type Argv, run } from "./mountProcesses.ts"
 
-export type LocalStep = "find" | "tar" | "sequential" | "random" | "random, 16 MiB" | "random, anywhere"
+export type LocalStep =
+  | "find"
+  | "tar"
+  | "sequential"
+  | "random"
+  | "random, 16 MiB"
+  | "random, anywhere"
+  | "random, buffered"
+  | "random, again"
 
 export interface Figure {
   readonly step: string
@@ -41,13 +49,19 @@ const proveEqual = (what: string, found: number, expected: number): void => {
   if (found !== expected) throw new Error(`${what}: ${found} instead of ${expected}`)
 }
 
-/** `wantedBytes` are read in order first; without them anywhere in the file. */
-const readRandomly = async ({ largeFile }: Mounted, { largeBytes }: Expected, wantedBytes?: number) => {
+type Manner = "cold" | "warm" | "buffered" | "again"
+
+/** How is told in `mountRandomReads`; without `wantedBytes` anywhere in the file. */
+const readRandomly = async (
+  { largeFile }: Mounted,
+  { largeBytes }: Expected,
+  manner: Manner,
+  wantedBytes?: number
+) => {
   if (largeFile === undefined) return undefined
   const script = path.join(import.meta.dirname, "mountRandomReads.ts")
   const range = Math.min(wantedBytes ?? largeBytes, largeBytes)
-  const temperature = wantedBytes === undefined ? "cold" : "warm"
-  const argv: Argv = [process.execPath, script, largeFile, String(range), String(randomSeconds), temperature]
+  const argv: Argv = [process.execPath, script, largeFile, String(range), String(randomSeconds), manner]
   return Number((await run(argv)).output)
 }
 
@@ -63,9 +77,11 @@ const actions: Record<LocalStep, (mounted: Mounted, expected: Expected) => Promi
     proveEqual(`bytes of ${largeFile}`, statSync(largeFile).size, largeBytes)
     return (await run(["dd", `if=${largeFile}`, "of=/dev/null", "bs=1M", "status=none"])).wallSeconds
   },
-  random: (mounted, expected) => readRandomly(mounted, expected, rangeBytes.wide),
-  "random, 16 MiB": (mounted, expected) => readRandomly(mounted, expected, rangeBytes.narrow),
-  "random, anywhere": (mounted, expected) => readRandomly(mounted, expected)
+  random: (mounted, expected) => readRandomly(mounted, expected, "warm", rangeBytes.wide),
+  "random, 16 MiB": (mounted, expected) => readRandomly(mounted, expected, "warm", rangeBytes.narrow),
+  "random, anywhere": (mounted, expected) => readRandomly(mounted, expected, "cold"),
+  "random, buffered": (mounted, expected) => readRandomly(mounted, expected, "buffered", rangeBytes.wide),
+  "random, again": (mounted, expected) => readRandomly(mounted, expected, "again", rangeBytes.wide)
 }
 
 const measure = async (step: LocalStep, peer: Peer, expected: Expected): Promise<Figure | undefined> => {

@@ -46,6 +46,14 @@ export class Hierarchy extends Context.Service<
       namespace: Namespace.Namespace,
       group: BackupGroup.BackupGroup
     ) => Effect.Effect<ReadonlyArray<HierarchyListing.SnapshotEntry>, Failure>
+    /**
+     * Of those only the finished ones, and nothing but that they are: looks at one name in each, and so takes a
+     * fraction of the time.
+     */
+    readonly finishedSnapshots: (
+      namespace: Namespace.Namespace,
+      group: BackupGroup.BackupGroup
+    ) => Effect.Effect<ReadonlyArray<Snapshot.Snapshot>, Failure>
     /** One snapshot's folder; fails with `NoSuchSnapshot` when it is missing. */
     readonly entry: (
       namespace: Namespace.Namespace,

@@ -33,6 +33,9 @@ const ownerMaxBytes = 64 * 1024
 
 const notesMaxBytes = 128 * 1024
 
+/** Nothing else runs meanwhile. */
+const looksAtOnce = 64
+
 /** Parses a name found on disk; one that breaks the rules is not ours and is passed over. */
 const parsed = <A>(parse: () => A): A | undefined => {
   try {
@@ -163,15 +166,37 @@ const snapshotsOf = (files: Files["Service"], layout: StoreLayout) => {
       )
     )
 
+  /** Newest first, finished or not. */
+  const folders = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
+    files.readDirectory(groupPath(layout, namespace, group)).pipe(
+      Effect.catchIf(isNotFound, () => Effect.fail(noSuchGroup(group))),
+      Effect.map((entries) =>
+        entries
+          .filter(({ kind }) => kind === "directory")
+          .flatMap(({ name }) => parsed(() => Snapshot.fromDirectory(group, name)) ?? [])
+          .toSorted((left, right) => Snapshot.order(right, left))
+      )
+    )
+
+  const finishedSnapshots = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
+    Effect.gen(function* () {
+      const found = yield* folders(namespace, group)
+      const finished: Array<Snapshot.Snapshot> = []
+      for (let at = 0; at < found.length; at += looksAtOnce) {
+        const some = found.slice(at, at + looksAtOnce)
+        const manifests = some.map(
+          (snapshot) => `${snapshotPath(layout, namespace, snapshot)}/${ArchiveName.manifestFile}`
+        )
+        const stats = yield* files.statEach(manifests)
+        finished.push(...some.filter((_, place) => stats[place]?.kind === "file"))
+        yield* Effect.yieldNow
+      }
+      return finished
+    })
+
   const snapshots = (namespace: Namespace.Namespace, group: BackupGroup.BackupGroup) =>
     Effect.gen(function* () {
-      const entries = yield* files
-        .readDirectory(groupPath(layout, namespace, group))
-        .pipe(Effect.catchIf(isNotFound, () => Effect.fail(noSuchGroup(group))))
-      const found = entries
-        .filter(({ kind }) => kind === "directory")
-        .flatMap(({ name }) => parsed(() => Snapshot.fromDirectory(group, name)) ?? [])
-        .toSorted((left, right) => Snapshot.order(right, left))
+      const found = yield* folders(namespace, group)
       const described = yield* Effect.forEach(found, (snapshot) =>
         // One that vanishes while we look was just removed.
         entry(namespace, snapshot).pipe(
@@ -184,7 +209,7 @@ const snapshotsOf = (files: Files["Service"], layout: StoreLayout) => {
       return described.filter((item) => item !== undefined)
     })
 
-  return { entry, snapshots }
+  return { entry, snapshots, finishedSnapshots }
 }
 
 export const make = (files: Files["Service"], layout: StoreLayout) => ({

@@ -45,9 +45,27 @@ export interface Entry {
   readonly attributes: Attributes
 }
 
+/**
+ * The same children by their number, for a server that hands on hundreds of thousands of them: no object is made but
+ * for what is asked for.
+ */
+export interface PackedListing {
+  readonly count: number
+  /** The kind's bits of the mode. */
+  readonly typeOf: (child: number) => number
+  readonly isDirectory: (child: number) => boolean
+  readonly nameBytes: (child: number) => number
+  readonly putName: (child: number, target: Uint8Array, at: number) => void
+  /** Little endian. */
+  readonly putInode: (child: number, view: DataView, at: number) => void
+  readonly attributes: (child: number) => Attributes
+}
+
 export interface Listing {
   /** In the tree's own order, which stays the same inside of a snapshot. Without `.` and `..`. */
   readonly entries: ReadonlyArray<Entry>
+  /** In the same order; undefined where a directory is known entry by entry. */
+  readonly packed?: PackedListing
   /** As in `Attributes`: a list of snapshots is soon out of date. */
   readonly validSeconds: number
 }

@@ -188,7 +188,9 @@ describe("names of a file", () => {
         names.push([`b${String(index).padStart(index % 50, "0")}x${index}`, { kind: "hardlink", to: "a" }])
       const { archive } = encodeArchive(Object.fromEntries(names), 2)
       assert.isAbove(archive.length, 2 * 1024 * 1024)
-      const counts = yield* LinkCounts.scan(archive.length, memoryContent(archive).read)
+      const counts = yield* LinkCounts.scan(archive.length, (offset, lengthBytes, use) =>
+        memoryContent(archive).lend(offset, lengthBytes, archive.length, use)
+      )
       const opened = yield* Accessor.openArchive<never>(memoryContent(archive) as never)
       const directory = yield* Accessor.openDirectory(opened, opened.root)
       assert.strictEqual(counts.countOf(directory.table.children[0]!.fileOffset), 30_001)

@@ -13,6 +13,7 @@ import { FormatError } from "../../src/format/FormatError.ts"
 import type { ChildExtent } from "../../src/format/pxar/GoodbyeTable.ts"
 import { attributesOf } from "../../src/vfs/archive/attributesOf.ts"
 import { decodeChild, planRuns } from "../../src/vfs/archive/NamedEntries.ts"
+import { PackedEntries } from "../../src/vfs/archive/PackedEntries.ts"
 import { PlainEntries } from "../../src/vfs/archive/PlainEntries.ts"
 import * as Holdings from "../../src/vfs/tree/Holdings.ts"
 import { directoryBase, leafBase, placeOf } from "../../src/vfs/tree/inodes.ts"
@@ -64,9 +65,11 @@ describe("plain entries", () => {
     const fast = (bytes: Uint8Array, extent: ChildExtent) => {
       const directories: Array<readonly [number, number]> = []
       const onDirectory = (end: number, entryStart: number) => void directories.push([end, entryStart])
-      const plain = new PlainEntries({ slot: 9, version, owners, onDirectory, onFile: () => undefined })
+      const packed = new PackedEntries(9, 1)
+      const plain = new PlainEntries({ packed, version, owners, onDirectory })
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-      return { entry: plain.decode(bytes, view, extent.fileOffset, extent), directories }
+      const isPlain = plain.decode(bytes, view, extent.fileOffset, extent, 0)
+      return { entry: isPlain ? packed.entry(0) : undefined, directories }
     }
 
     it(`are decoded as the careful decoders do, version ${version}`, () => {

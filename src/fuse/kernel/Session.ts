@@ -134,9 +134,10 @@ export const make = (options: SessionOptions): Session => {
 
   const openDirectory = (head: Request.Head): void =>
     answer(head, listed(head), (directory) => {
-      const { entries, validSeconds } = directory.listing
+      const { validSeconds } = directory.listing
+      const count = DirectoryReply.countOf(directory.listing)
       const isLasting = validSeconds === Infinity
-      const isByName = isLasting && walks.isByName(head.threadId, head.inode, entries.length)
+      const isByName = isLasting && walks.isByName(head.threadId, head.inode, count)
       const flags = isLasting && !isByName ? Reply.OpenFlag.keepCache | Reply.OpenFlag.cacheDirectory : 0
       channel.send(
         head.unique,

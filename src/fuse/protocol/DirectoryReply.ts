@@ -4,7 +4,7 @@
  * A cookie is the number of entries that were taken before, `.` and `..` included. So a stretch can begin at any of
  * them, as long as the list stays the same: the driver keeps it while the directory is open.
  */
-import type { Attributes, Inode, Listing } from "../../vfs/Vfs.ts"
+import type { Attributes, Inode, Listing, PackedListing } from "../../vfs/Vfs.ts"
 import { entryBytes, headerBytes, finish, putEntry, type ReplyBuffer } from "./Reply.ts"
 
 /** Of `fuse_dirent`, without its name. */
@@ -60,11 +60,42 @@ export interface ListedDirectory {
   readonly isByName?: boolean
 }
 
+/** How many there are, `.` and `..` not counted. */
+export const countOf = (listing: Listing): number => listing.packed?.count ?? listing.entries.length
+
+/** The same for a packed child: nothing is made for it but the attributes, where they are wanted. */
+const putPacked = (
+  { endBytes, reply, withAttributes }: Stretch,
+  start: number,
+  cookie: number,
+  packed: PackedListing,
+  child: number,
+  isByName: boolean
+): number | undefined => {
+  const nameBytes = packed.nameBytes(child)
+  const at = start + (withAttributes ? entryBytes : 0)
+  const end = at + ((directoryEntryBytes + nameBytes + 7) & ~7)
+  if (end > endBytes) return undefined
+  const { bytes, view } = reply
+  if (withAttributes) {
+    if (isByName && !packed.isDirectory(child)) bytes.fill(0, start, at)
+    else putEntry(view, start, packed.attributes(child))
+  }
+  packed.putInode(child, view, at)
+  view.setUint32(at + 8, cookie, true)
+  view.setUint32(at + 12, 0, true)
+  view.setUint32(at + 16, nameBytes, true)
+  view.setUint32(at + 20, packed.typeOf(child), true)
+  packed.putName(child, bytes, at + directoryEntryBytes)
+  for (let pad = at + directoryEntryBytes + nameBytes; pad < end; pad++) bytes[pad] = 0
+  return end
+}
+
 /** Writes the entries from `cookie` on, in up to `sizeBytes` bytes. An empty reply is the end of the directory. */
 export const encode = (
   reply: ReplyBuffer,
   unique: bigint,
-  { inode, isByName = false, listing: { entries }, parent }: ListedDirectory,
+  { inode, isByName = false, listing, parent }: ListedDirectory,
   wanted: {
     readonly cookie: number
     readonly sizeBytes: number
@@ -73,24 +104,28 @@ export const encode = (
 ): number => {
   const endBytes = Math.min(headerBytes + wanted.sizeBytes, reply.bytes.length)
   const stretch: Stretch = { reply, endBytes, withAttributes: wanted.withAttributes }
-  const special = (node: Inode) => ({ inode: node, type: directoryType, attributes: undefined })
-  let end = headerBytes
-  for (let cookie = wanted.cookie; cookie < entries.length + 2; cookie++) {
+  const { packed } = listing
+  const entries = packed === undefined ? listing.entries : []
+  const total = 2 + (packed?.count ?? entries.length)
+  const put = (start: number, cookie: number): number | undefined => {
     const entry = entries[cookie - 2]
+    if (entry === undefined) {
+      const found = { inode: cookie === 0 ? inode : parent, type: directoryType, attributes: undefined }
+      return putNamed(stretch, start, cookie + 1, cookie === 0 ? dot : dotDot, found)
+    }
+    const { attributes, name } = entry
+    return putNamed(stretch, start, cookie + 1, name, {
+      inode: attributes.inode,
+      type: typeOf(attributes),
+      attributes: isByName && attributes.kind !== "directory" ? undefined : attributes
+    })
+  }
+  let end = headerBytes
+  for (let cookie = wanted.cookie; cookie < total; cookie++) {
     const next =
-      entry === undefined
-        ? putNamed(
-            stretch,
-            end,
-            cookie + 1,
-            cookie === 0 ? dot : dotDot,
-            special(cookie === 0 ? inode : parent)
-          )
-        : putNamed(stretch, end, cookie + 1, entry.name, {
-            inode: entry.attributes.inode,
-            type: typeOf(entry.attributes),
-            attributes: isByName && entry.attributes.kind !== "directory" ? undefined : entry.attributes
-          })
+      cookie < 2 || packed === undefined
+        ? put(end, cookie)
+        : putPacked(stretch, end, cookie + 1, packed, cookie - 2, isByName)
     if (next === undefined) break
     end = next
   }

@@ -48,7 +48,7 @@ export interface Directories {
 const rememberedMax = 32_768
 
 /** Children of all tables that are kept. */
-const childrenMax = 131_072
+const childrenMax = 16_384
 
 /** The child whose range the offset ends in, or lies in. */
 const childAround = (children: ReadonlyArray<ChildExtent>, endOffset: number): ChildExtent | undefined => {

@@ -7,8 +7,7 @@
  * Invariant: a file with several names never has a count below 2.
  */
 import * as Effect from "effect/Effect"
-import { attempt } from "../../format/attempt.ts"
-import { fail, type FormatError } from "../../format/FormatError.ts"
+import { fail, FormatError } from "../../format/FormatError.ts"
 import * as Items from "../../format/pxar/Items.ts"
 
 export interface LinkCounts {
@@ -91,16 +90,30 @@ class ItemScan {
   }
 }
 
+/** While the bytes are lent. */
+const takeNow = (items: ItemScan, bytes: Uint8Array, sizeBytes: number): Effect.Effect<void, FormatError> => {
+  try {
+    items.take(bytes, sizeBytes)
+    return Effect.void
+  } catch (error) {
+    return error instanceof FormatError ? Effect.fail(error) : Effect.die(error)
+  }
+}
+
+/** Lends bytes of the stream to a function that keeps none of them. */
+export type LendBytes<E> = <A>(
+  offset: number,
+  lengthBytes: number,
+  use: (bytes: Uint8Array) => A
+) => Effect.Effect<A, E>
+
 /** Looks at every item of a stream of `sizeBytes`; contents in between are passed over. */
-export const scan = <E>(
-  sizeBytes: number,
-  read: (offset: number, lengthBytes: number) => Effect.Effect<Uint8Array, E>
-): Effect.Effect<LinkCounts, E | FormatError> =>
+export const scan = <E>(sizeBytes: number, lend: LendBytes<E>): Effect.Effect<LinkCounts, E | FormatError> =>
   Effect.gen(function* () {
     const items = new ItemScan()
     while (items.position < sizeBytes) {
-      const bytes = yield* read(items.position, Math.min(blockBytes, sizeBytes - items.position))
-      yield* attempt(() => items.take(bytes, sizeBytes))
+      const lengthBytes = Math.min(blockBytes, sizeBytes - items.position)
+      yield* Effect.flatten(lend(items.position, lengthBytes, (bytes) => takeNow(items, bytes, sizeBytes)))
       yield* Effect.yieldNow
     }
     return fromTargets(items.targets.values)

@@ -1,26 +1,22 @@
 /**
  * PlainEntries: decodes the entries that nearly all are, files, directories and symbolic links without extended
- * attributes, straight into what the tree shows. A listing of a hundred thousand files is a matter of such entries.
+ * attributes, straight into `PackedEntries`. A listing of a hundred thousand files is a matter of such entries.
  *
  * Invariant: an entry is either decoded exactly as `decodeChild` and `attributesOf` would, or left to them: whatever is
  * not as it should be in the least is theirs to judge.
  */
-import type { ContentRange } from "../../format/pxar/Accessor.ts"
 import type { ChildExtent } from "../../format/pxar/GoodbyeTable.ts"
 import * as Items from "../../format/pxar/Items.ts"
 import { kindOfMode } from "../../model/FileMetadata.ts"
-import { directoryBase, leafBase } from "../tree/inodes.ts"
-import type { Attributes, Entry } from "../Vfs.ts"
-import { blocksOf, directoryLinkCount, type Owners } from "./attributesOf.ts"
+import type { Owners } from "./attributesOf.ts"
+import type { PackedEntries, PlainFields } from "./PackedEntries.ts"
 
 export interface PlainOptions {
-  readonly slot: number
+  readonly packed: PackedEntries
   readonly version: 1 | 2
   readonly owners: Owners
   /** Told of every directory: where it ends, and where its entry begins. */
   readonly onDirectory: (endOffset: number, entryStart: number) => void
-  /** Told of every file: where its content is, and of one in the other stream where it is said to be. */
-  readonly onFile: (fileOffset: number, content: ContentRange) => void
 }
 
 const entryBytes = Items.HEADER_BYTES + Items.ENTRY.maximumBytes
@@ -53,46 +49,58 @@ const isName = (bytes: Uint8Array, start: number, end: number): boolean => {
 
 export class PlainEntries {
   readonly #options: PlainOptions
-  readonly #directoryBase: bigint
-  readonly #leafBase: bigint
+  readonly #fields: PlainFields = {
+    position: 0,
+    sizeBytes: 0,
+    contentOffset: 0,
+    contentPlace: "none",
+    mode: 0,
+    uid: 0,
+    gid: 0,
+    mtimeSeconds: 0,
+    mtimeNanos: 0
+  }
 
   constructor(options: PlainOptions) {
     this.#options = options
-    this.#directoryBase = directoryBase(options.slot)
-    this.#leafBase = leafBase(options.slot)
   }
 
-  /** Decodes the child, which begins at `at` in the bytes; undefined for one that is left to others. */
-  decode(bytes: Uint8Array, view: DataView, at: number, extent: ChildExtent): Entry | undefined {
+  /** Decodes a directory's child, which begins at `at` in the bytes; false for one that is left to others. */
+  decode(bytes: Uint8Array, view: DataView, at: number, extent: ChildExtent, child: number): boolean {
     const nameStart = at + Items.HEADER_BYTES
-    if (nameStart > bytes.length || !isItem(view, at, Items.FILENAME)) return undefined
+    if (nameStart > bytes.length || !isItem(view, at, Items.FILENAME)) return false
     const entryAt = at + u64At(view, at + 8)
     const bodyAt = entryAt + entryBytes
     if (entryAt <= nameStart || bodyAt + Items.HEADER_BYTES > bytes.length || bytes[entryAt - 1] !== 0) {
-      return undefined
+      return false
     }
     const isEntry = isItem(view, entryAt, Items.ENTRY) && u64At(view, entryAt + 8) === entryBytes
-    if (!isEntry || !isName(bytes, nameStart, entryAt - 1)) return undefined
+    if (!isEntry || !isName(bytes, nameStart, entryAt - 1)) return false
     const endAt = at + extent.endOffset - extent.fileOffset
-    const attributes = this.#attributes(bytes, view, bodyAt, endAt, extent)
-    if (attributes === undefined) return undefined
-    if (attributes.kind === "directory") {
+    const kind = this.#take(bytes, view, bodyAt, endAt, extent)
+    if (kind === undefined) return false
+    this.#options.packed.putPlain(child, this.#fields, bytes, nameStart, entryAt - 1)
+    if (kind === "directory") {
       this.#options.onDirectory(extent.endOffset, extent.fileOffset + entryAt - at)
     }
-    return { name: bytes.slice(nameStart, entryAt - 1), attributes }
+    return true
   }
 
-  #attributes(
+  /** Takes all but the name; undefined when it is not plain. */
+  #take(
     bytes: Uint8Array,
     view: DataView,
     bodyAt: number,
     endAt: number,
     extent: ChildExtent
-  ): Attributes | undefined {
+  ): "file" | "directory" | "symlink" | undefined {
     const statAt = bodyAt - Items.ENTRY.maximumBytes
     const mode = u64At(view, statAt)
     const kind = mode < 0 || mode > 0xffff_ffff ? undefined : kindOfMode(mode)
     if (kind !== "file" && kind !== "directory" && kind !== "symlink") return undefined
+    const fields = this.#fields
+    fields.contentPlace = "none"
+    fields.contentOffset = 0
     const sizeBytes = this.#sizeOf(kind, bytes, view, bodyAt, endAt, extent)
     const mtimeSeconds = view.getInt32(statAt + 28, true) * 0x1_0000_0000 + view.getUint32(statAt + 24, true)
     const mtimeNanos = view.getUint32(statAt + 32, true)
@@ -100,26 +108,20 @@ export class PlainEntries {
     const isSound = hasFlags && Number.isSafeInteger(mtimeSeconds) && mtimeNanos < nanosPerSecond
     if (sizeBytes < 0 || !isSound) return undefined
     const { owners } = this.#options
-    const isDirectory = kind === "directory"
-    return {
-      inode: isDirectory
-        ? this.#directoryBase + BigInt(extent.endOffset)
-        : this.#leafBase + BigInt(extent.fileOffset),
-      kind,
-      mode,
-      linkCount: isDirectory ? directoryLinkCount : 1,
-      uid: owners.uid ?? view.getUint32(statAt + 16, true),
-      gid: owners.gid ?? view.getUint32(statAt + 20, true),
-      sizeBytes,
-      blocks: kind === "file" ? blocksOf(sizeBytes) : 0,
-      mtimeSeconds,
-      mtimeNanos,
-      device: undefined,
-      validSeconds: Number.POSITIVE_INFINITY
-    }
+    fields.position = kind === "directory" ? extent.endOffset : extent.fileOffset
+    fields.sizeBytes = sizeBytes
+    fields.mode = mode
+    fields.uid = owners.uid ?? view.getUint32(statAt + 16, true)
+    fields.gid = owners.gid ?? view.getUint32(statAt + 20, true)
+    fields.mtimeSeconds = mtimeSeconds
+    fields.mtimeNanos = mtimeNanos
+    return kind
   }
 
-  /** From the item behind the ENTRY; -1 when that is not the only one this kind may have there. */
+  /**
+   * From the item behind the ENTRY; -1 when that is not the only one this kind may have there. Takes where a file's
+   * content is, or, of one in the other stream, where it is said to be.
+   */
   #sizeOf(
     kind: "file" | "directory" | "symlink",
     bytes: Uint8Array,
@@ -128,6 +130,7 @@ export class PlainEntries {
     endAt: number,
     { endOffset, fileOffset, sizeBytes }: ChildExtent
   ): number {
+    const fields = this.#fields
     if (kind === "directory") {
       const isBare = isWhole(view, bodyAt, Items.FILENAME) || isWhole(view, bodyAt, Items.GOODBYE)
       return isBare && bodyAt + Items.HEADER_BYTES <= endAt && sizeBytes === endOffset - fileOffset ? 0 : -1
@@ -136,8 +139,8 @@ export class PlainEntries {
     const contentBytes = endAt - contentAt
     if (u64At(view, bodyAt + 8) !== contentBytes + Items.HEADER_BYTES) return -1
     if (kind === "file" && isItem(view, bodyAt, Items.PAYLOAD)) {
-      const offset = endOffset - contentBytes
-      this.#options.onFile(fileOffset, { stream: "archive", offset, sizeBytes: contentBytes })
+      fields.contentPlace = "archive"
+      fields.contentOffset = endOffset - contentBytes
       return contentBytes
     }
     if (endAt > bytes.length) return -1
@@ -147,11 +150,9 @@ export class PlainEntries {
       if (!isExact) return -1
       const payloadOffset = u64At(view, contentAt)
       if (payloadOffset < Items.HEADER_BYTES) return -1
-      const payloadBytes = u64At(view, contentAt + 8)
-      const offset = payloadOffset + Items.HEADER_BYTES
-      if (payloadBytes >= 0)
-        this.#options.onFile(fileOffset, { stream: "payload", offset, sizeBytes: payloadBytes })
-      return payloadBytes
+      fields.contentPlace = "payload"
+      fields.contentOffset = payloadOffset + Items.HEADER_BYTES
+      return u64At(view, contentAt + 8)
     }
     const lengthBytes = contentBytes - 1
     const isTarget =

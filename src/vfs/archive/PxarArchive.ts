@@ -16,7 +16,7 @@ import * as Items from "../../format/pxar/Items.ts"
 import type { ExtendedAttribute } from "../../model/FileMetadata.ts"
 import { PosixError } from "../../platform/Posix.ts"
 import type { ContentReader } from "../content/ContentReader.ts"
-import { directoryBase, leafBase, placeOf } from "../tree/inodes.ts"
+import { directoryBase, leafBase } from "../tree/inodes.ts"
 import { once } from "../tree/once.ts"
 import { inWordsOf } from "../tree/toVfsError.ts"
 import type { Attributes, Entry, Inode, Listing, Seek } from "../Vfs.ts"
@@ -25,7 +25,9 @@ import { attributesOf, directoryLinkCount, type Owners } from "./attributesOf.ts
 import * as Directories from "./Directories.ts"
 import { type FileRange, FileRanges, isHeaderOf } from "./FileRanges.ts"
 import { type Found, readChildren, readNamed, readTargets } from "./readEntries.ts"
-import { allSingle, type LinkCounts } from "./LinkCounts.ts"
+import { ArchiveListing } from "./ArchiveListing.ts"
+import type { LinkCounts } from "./LinkCounts.ts"
+import { PackedEntries } from "./PackedEntries.ts"
 import { PlainEntries } from "./PlainEntries.ts"
 import type { Listings } from "./Listings.ts"
 import { xattrsOf } from "./xattrsOf.ts"
@@ -167,7 +169,7 @@ const browsing = ({ archive, counts, directories, files, options }: Parts) => {
   const lookup = (directoryEnd: number, name: Uint8Array) =>
     Effect.gen(function* () {
       const listed = listings.find(directoryStart + BigInt(directoryEnd), name)
-      if (listed !== "unknown") return listed?.attributes
+      if (listed !== "unknown") return listed
       const child = yield* childOf(directoryEnd, name)
       if (child === undefined) return undefined
       return yield* attributesOfChild(child, yield* Accessor.readEntry(archive, child), directoryEnd)
@@ -189,12 +191,6 @@ const browsing = ({ archive, counts, directories, files, options }: Parts) => {
     return { name, attributes: ofLeaf(target, entry.targetFileOffset, undefined) }
   }
 
-  const counted = (entry: Entry, known: LinkCounts): Entry => {
-    const { attributes: shown, name } = entry
-    const linkCount = shown.kind === "file" ? known.countOf(placeOf(shown.inode).position) : shown.linkCount
-    return linkCount === shown.linkCount ? entry : { name, attributes: { ...shown, linkCount } }
-  }
-
   const list = (directoryEnd: number): Effect.Effect<Listing, Failure> =>
     Effect.gen(function* () {
       const inode = directoryStart + BigInt(directoryEnd)
@@ -203,21 +199,19 @@ const browsing = ({ archive, counts, directories, files, options }: Parts) => {
       const { table } = yield* directories.open(directoryEnd)
       const onDirectory = (endOffset: number, entryStart: number): void =>
         directories.remember(endOffset, entryStart, directoryEnd)
-      const onFile = (fileOffset: number, content: Accessor.ContentRange): void => {
-        if (files.get(fileOffset) === undefined)
-          files.set(fileOffset, { ...content, isProven: content.stream === "archive" })
-      }
-      const plain = new PlainEntries({ slot, version, owners, onDirectory, onFile })
+      const packed = new PackedEntries(slot, table.children.length)
+      const plain = new PlainEntries({ packed, version, owners, onDirectory })
       const children = yield* readChildren(version, source, table.children, plain)
       const targets = yield* readTargets(archive, source, children)
-      let entries = children.map((child) =>
-        "named" in child ? shownOf(child, targets, directoryEnd) : child
-      )
-      if (entries.some(({ attributes: { kind } }) => kind === "file")) {
-        const known = yield* counts
-        if (known !== allSingle) entries = entries.map((entry) => counted(entry, known))
+      for (const [number, child] of children.entries()) {
+        if (!("named" in child)) continue
+        const entry = shownOf(child, targets, directoryEnd)
+        const isDirectory = entry.attributes.kind === "directory"
+        packed.putOther(number, entry, isDirectory ? child.endOffset : child.named.fileOffset)
       }
-      const listing = { entries, validSeconds: Number.POSITIVE_INFINITY }
+      if (packed.hasFiles) packed.linkCounts = yield* counts
+      files.list(packed)
+      const listing = new ArchiveListing(packed)
       listings.keep(inode, listing)
       return listing
     })

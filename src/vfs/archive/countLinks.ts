@@ -123,7 +123,11 @@ export interface CountingOptions {
 export const countLinks = ({ archive, catalog, filename }: CountingOptions) =>
   Effect.gen(function* () {
     const { source, subject } = archive
-    const scanned = inWordsOf(subject)(LinkCounts.scan(source.sizeBytes, source.read))
+    const scanned = inWordsOf(subject)(
+      LinkCounts.scan(source.sizeBytes, (offset, lengthBytes, use) =>
+        source.lend(offset, lengthBytes, source.sizeBytes, use)
+      )
+    )
     if (archive.version === 2) {
       return source.sizeBytes <= scanMaxBytes ? yield* scanned : LinkCounts.unknown
     }

@@ -12,7 +12,6 @@ import type { ChildExtent } from "../../format/pxar/GoodbyeTable.ts"
 import * as Items from "../../format/pxar/Items.ts"
 import type { ContentReader } from "../content/ContentReader.ts"
 import type { VfsError } from "../VfsError.ts"
-import type { Entry as ShownEntry } from "../Vfs.ts"
 import type { PlainEntries } from "./PlainEntries.ts"
 import { decodeChild, decodeNamed, type NamedEntry, planRuns, type Run } from "./NamedEntries.ts"
 
@@ -80,8 +79,14 @@ export const readNamed = (
   )
 }
 
-/** Decodes what stands at `at` in the bytes of a run. */
-type Decode<A> = (bytes: Uint8Array, view: DataView, at: number, extent: ChildExtent) => A | number
+/** Decodes what stands at `at` in the bytes of a run: of the extent with that number. */
+type Decode<A> = (
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+  extent: ChildExtent,
+  child: number
+) => A | number
 
 /** Views of a `Buffer` look like copies of it, and decoders take copies. */
 const asPlain = (bytes: Uint8Array): Uint8Array =>
@@ -99,7 +104,9 @@ const decodeRun = <A>(
   const decoded: Array<A | number> = []
   for (let child = run.firstChild; child < run.endChild; child++) {
     const extent = extents[child]
-    if (extent !== undefined) decoded.push(decode(bytes, view, extent.fileOffset - run.offset, extent))
+    if (extent !== undefined) {
+      decoded.push(decode(bytes, view, extent.fileOffset - run.offset, extent, child))
+    }
   }
   return decoded
 }
@@ -126,7 +133,7 @@ const readAll = <A extends object>(
       const extent = extents[index]
       if (typeof one !== "number") whole.push(one)
       else if (extent !== undefined) {
-        const again = (bytes: Uint8Array) => decode(bytes, viewOf(bytes), 0, extent)
+        const again = (bytes: Uint8Array) => decode(bytes, viewOf(bytes), 0, extent, index)
         whole.push(yield* readGrowing(source, extent.fileOffset, extent.endOffset, again, one))
       }
     }
@@ -138,16 +145,20 @@ const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes
 const pieceOf = (bytes: Uint8Array, at: number, { endOffset, fileOffset }: ChildExtent): Uint8Array =>
   bytes.subarray(at, at + endOffset - fileOffset)
 
-/** All children of a directory, in the order of its extents: the plain ones as they are shown. */
+/** Stands for a child that is plain, and was taken as such. */
+const plainChild = { isPlain: true } as const
+
+export type ReadChild = Found | typeof plainChild
+
+/** All children of a directory, in the order of its extents. */
 export const readChildren = (
   version: 1 | 2,
   source: ContentReader,
   extents: ReadonlyArray<ChildExtent>,
   plain: PlainEntries
-): Effect.Effect<ReadonlyArray<ShownEntry | Found>, Failure> =>
-  readAll<ShownEntry | Found>(source, extents, (bytes, view, at, extent) => {
-    const shown = plain.decode(bytes, view, at, extent)
-    if (shown !== undefined) return shown
+): Effect.Effect<ReadonlyArray<ReadChild>, Failure> =>
+  readAll<ReadChild>(source, extents, (bytes, view, at, extent, child) => {
+    if (plain.decode(bytes, view, at, extent, child)) return plainChild
     const named = decodeChild(version, pieceOf(bytes, at, extent), extent)
     return typeof named === "number" ? named : { named, endOffset: extent.endOffset }
   })
@@ -155,7 +166,7 @@ export const readChildren = (
 /** Where the targets of these links begin, each with an end that it must come before: the first link to it. */
 const targetExtents = (
   rootEntryStart: number,
-  children: ReadonlyArray<ShownEntry | Found>
+  children: ReadonlyArray<ReadChild>
 ): ReadonlyArray<ChildExtent> => {
   const ends = new Map<number, number>()
   for (const child of children) {
@@ -176,7 +187,7 @@ const targetExtents = (
 export const readTargets = (
   archive: Archive<VfsError>,
   source: ContentReader,
-  children: ReadonlyArray<ShownEntry | Found>
+  children: ReadonlyArray<ReadChild>
 ): Effect.Effect<ReadonlyMap<number, FileEntry>, Failure> =>
   Effect.gen(function* () {
     const targets = new Map<number, FileEntry>()

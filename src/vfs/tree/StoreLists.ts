@@ -68,13 +68,8 @@ export const make = (options: StoreListsOptions): Effect.Effect<StoreLists, neve
 
     const snapshots = yield* lists((key) => {
       const [namespace = "", group = ""] = key.split(separator)
-      const listed = hierarchy.snapshots(Namespace.parse(namespace), BackupGroup.parse(group))
-      return Effect.map(told(group, listed), (entries) =>
-        entries
-          .filter(({ finished }) => finished)
-          .map(({ snapshot }) => snapshot)
-          .toReversed()
-      )
+      const listed = hierarchy.finishedSnapshots(Namespace.parse(namespace), BackupGroup.parse(group))
+      return Effect.map(told(group, listed), (found) => found.toReversed())
     })
 
     const entryOf = (at: SnapshotPlace) => told(nameOf(at), hierarchy.entry(at.namespace, at.snapshot))

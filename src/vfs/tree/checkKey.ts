@@ -46,8 +46,8 @@ interface Group {
 }
 
 const snapshotsOf = ({ hierarchy }: Store, { group, namespace }: Group) =>
-  Effect.map(hierarchy.snapshots(namespace, group), (entries) =>
-    entries.filter(({ finished }) => finished).map(({ snapshot }): SnapshotPlace => ({ namespace, snapshot }))
+  Effect.map(hierarchy.finishedSnapshots(namespace, group), (found) =>
+    found.map((snapshot): SnapshotPlace => ({ namespace, snapshot }))
   ).pipe(Effect.orElseSucceed((): ReadonlyArray<SnapshotPlace> => []))
 
 const verdictOn = (

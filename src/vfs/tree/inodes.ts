@@ -35,6 +35,10 @@ export const directoryBase = (slot: number): bigint => BigInt(slot) << positionB
 /** The same for what is no directory. */
 export const leafBase = (slot: number): bigint => leafBit | (BigInt(slot) << positionBits)
 
+/** The upper 32 bits of what a directory's inode, or another's, begins with. */
+export const slotHigh = (slot: number, isDirectory: boolean): number =>
+  (isDirectory ? 0 : 2 ** 31) + slot * 2 ** (Number(positionBits) - 32)
+
 export const placeOf = (inode: Inode): Place => ({
   slot: Number((inode >> positionBits) & slotMask),
   isDirectory: (inode & leafBit) === 0n,
