@@ -20,11 +20,10 @@ import type { ManifestFile } from "../format/Manifest.ts"
 import type { ArchiveName } from "../model/ArchiveName.ts"
 import * as Digest from "../model/Digest.ts"
 import { Entropy } from "../platform/Entropy.ts"
-import { decodeOrDamaged, type StoreError } from "../store/StoreError.ts"
-import type { BackupSession } from "./BackupSession.ts"
+import { decodeOrDamaged } from "../store/StoreError.ts"
 import * as Ingest from "./Ingest.ts"
 import { countStored } from "./SessionStatistics.ts"
-import type { StorageError } from "../store/StorageError.ts"
+import type { ArchiveUpload, Session, SessionFailure } from "./Session.ts"
 
 /** How an archive is cut. */
 export type Cutting =
@@ -43,17 +42,17 @@ export interface ChunkRange {
 export const rangeBytes = ({ index, first, last }: ChunkRange): number => index.end(last) - index.start(first)
 
 export interface ArchiveWriter {
-  readonly ingest: Ingest.Ingest<StorageError | StoreError>
+  readonly ingest: Ingest.Ingest<SessionFailure>
   /** Suggests where to cut; only for `payload`. */
   readonly suggest: (streamOffset: number) => void
   /** Ends the chunk in progress and adds chunks that the store is known to have; only for `payload`. */
-  readonly inject: (chunks: ChunkRange) => Effect.Effect<void, StorageError | StoreError>
+  readonly inject: (chunks: ChunkRange) => Effect.Effect<void, SessionFailure>
   /** Adds `count` whole chunks of zeros without reading, cutting or hashing them; only for `fixed`, between chunks. */
-  readonly addZeroChunks: (count: number) => Effect.Effect<void, StorageError | StoreError>
+  readonly addZeroChunks: (count: number) => Effect.Effect<void, SessionFailure>
   /** Size so far: bytes of the archive in finished chunks. */
   readonly sizeBytes: () => number
   /** Stores the rest, writes the index and names the archive in the manifest. */
-  readonly finish: Effect.Effect<ManifestFile, StorageError | StoreError>
+  readonly finish: Effect.Effect<ManifestFile, SessionFailure>
 }
 
 /** Four slots keep two threads busy and stay below 70 MiB; a small stream beside a large one does with two. */
@@ -149,12 +148,11 @@ const cutterOf = (cutting: Cutting): Cutter => {
 
 /** Stores one chunk and counts what became of it. */
 const storeChunk =
-  (session: BackupSession, hasMargins: boolean) =>
+  ({ compress, crypt, statistics }: Session, upload: ArchiveUpload, hasMargins: boolean) =>
   (digestBytes: Uint8Array, data: Uint8Array, letGo: Effect.Effect<void> = Effect.void) => {
-    const { compress, crypt, datastore, statistics } = session
     const sizeBytes = data.length
-    return datastore.chunks
-      .insert({ digest: Digest.fromBytes(digestBytes), data, compress, crypt, hasMargins, letGo })
+    return upload
+      .store({ digest: Digest.fromBytes(digestBytes), data, compress, crypt, hasMargins, letGo })
       .pipe(
         Effect.map(({ duplicate: isDuplicate, encodedSizeBytes: encodedBytes }) =>
           countStored(statistics, { sizeBytes, encodedBytes, isDuplicate })
@@ -163,13 +161,17 @@ const storeChunk =
   }
 
 export const open = (
-  session: BackupSession,
+  session: Session,
   archive: ArchiveName,
   cutting: Cutting
-): Effect.Effect<ArchiveWriter, never, Scope.Scope> =>
+): Effect.Effect<ArchiveWriter, SessionFailure, Scope.Scope> =>
   Effect.gen(function* () {
-    const { statistics, known, crypt } = session
+    const { statistics, known, digest } = session
     const entropy = yield* Entropy
+    const upload = yield* session.openArchive(
+      archive,
+      cutting.kind === "fixed" ? cutting.sizeBytes : undefined
+    )
     const cutter = cutterOf(cutting)
     const slotCount = slotCountOf(cutter.maximumBytes)
     const scanner = makeScanner(Ingest.memoryBytes(cutter.maximumBytes, slotCount), { shared: true })
@@ -180,7 +182,9 @@ export const open = (
       index.add(digest, sizeBytes)
       statistics.chunks += 1
       statistics.sizeBytes += sizeBytes
-      if (known.add(digest)) return false
+      const isNew = known.add(digest)
+      upload.append(digest, sizeBytes, isNew)
+      if (isNew) return false
       statistics.reusedChunks += 1
       statistics.reusedBytes += sizeBytes
       return true
@@ -195,8 +199,7 @@ export const open = (
       }
     }
 
-    const store = storeChunk(session, true)
-    const digest = (data: Uint8Array) => session.datastore.chunks.digest(data, crypt)
+    const store = storeChunk(session, upload, true)
     const ingest = yield* Ingest.make({ scanner, chunker, slotCount, digest, announce, store })
 
     const inject = (chunks: ChunkRange) =>
@@ -218,7 +221,7 @@ export const open = (
         yield* ingest.endChunk
         for (let done = 0; done < count; done++) {
           if (!announce(zeros.digest, zeros.data.length)) {
-            yield* storeChunk(session, false)(zeros.digest, zeros.data)
+            yield* storeChunk(session, upload, false)(zeros.digest, zeros.data)
           }
         }
       })
@@ -229,10 +232,14 @@ export const open = (
       const encoded = yield* decodeOrDamaged(archive.client, () =>
         index.finish({ uuid: entropy(uuidSizeBytes), ctime })
       )
-      const { namespace, snapshot, datastore, cryptMode } = session
-      const file = { filename: archive.file, cryptMode, sizeBytes: encoded.sizeBytes, csum: encoded.checksum }
+      const file = {
+        filename: archive.file,
+        cryptMode: session.cryptMode,
+        sizeBytes: encoded.sizeBytes,
+        csum: encoded.checksum
+      }
       yield* session.addFile(file)
-      yield* datastore.snapshotFiles.write(namespace, snapshot, archive.file, encoded.bytes)
+      yield* upload.close(encoded)
       return file
     })
 

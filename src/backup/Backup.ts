@@ -15,12 +15,14 @@ import type { Datastore } from "../datastore/Datastore.ts"
 import type { ManifestFile } from "../format/Manifest.ts"
 import type { ArchiveName } from "../model/ArchiveName.ts"
 import * as ArchiveNames from "../model/ArchiveName.ts"
+import * as BackupGroup from "../model/BackupGroup.ts"
 import type { Snapshot } from "../model/Snapshot.ts"
 import type * as RequestCosts from "../objectstore/RequestCosts.ts"
 import type { ChunkCodec } from "../platform/ChunkCodec.ts"
 import type { Files } from "../platform/Files.ts"
+import * as Observation from "../platform/Observation.ts"
 import { Progress } from "../platform/Progress.ts"
-import { storeError, type StoreError } from "../store/StoreError.ts"
+import { storeError } from "../store/StoreError.ts"
 import * as ArchiveWriter from "./ArchiveWriter.ts"
 import * as BackupProgress from "./BackupProgress.ts"
 import * as BackupSession from "./BackupSession.ts"
@@ -32,7 +34,7 @@ import * as ImageSource from "./ImageSource.ts"
 import * as Ingest from "./Ingest.ts"
 import type { KnownChunkMissing } from "./KnownChunks.ts"
 import * as PlannedSession from "./PlannedSession.ts"
-import type { StorageError } from "../store/StorageError.ts"
+import type { Session, SessionFailure, SessionOptions } from "./Session.ts"
 
 export type ArchiveSpec<E = SourceError> =
   | { readonly kind: "directory"; readonly archive: ArchiveName; readonly path: string }
@@ -41,8 +43,7 @@ export type ArchiveSpec<E = SourceError> =
   /** Bytes from anywhere, stored as they come. */
   | { readonly kind: "stream"; readonly archive: ArchiveName; readonly source: ByteSource<E> }
 
-export interface BackupOptions<E = SourceError>
-  extends BackupSession.SessionOptions, DirectoryUpload.DirectoryOptions {
+export interface BackupOptions<E = SourceError> extends SessionOptions, DirectoryUpload.DirectoryOptions {
   readonly archives: ReadonlyArray<ArchiveSpec<E>>
   /** The key as only the holder of a master key can read it (`format/MasterKey.encrypt`); it goes into the snapshot. */
   readonly sealedKey?: Uint8Array
@@ -60,18 +61,16 @@ export interface BackupSummary {
   readonly durationSeconds: number
 }
 
-type StoreFailure = StorageError | StoreError
-
-type Failure<E> = StoreFailure | SourceError | E
+type Failure<E> = SessionFailure | SourceError | E
 
 export type BackupError<E = SourceError> = Failure<E> | KnownChunkMissing
 
 const uploadImage = (
-  session: BackupSession.BackupSession,
+  session: Session,
   report: BackupProgress.ReportProgress,
   archive: ArchiveName,
   path: string
-): Effect.Effect<void, StoreFailure | SourceError, Scope.Scope> =>
+): Effect.Effect<void, SessionFailure | SourceError, Scope.Scope> =>
   Effect.gen(function* () {
     const source = yield* ImageSource.open(path)
     const { sizeBytes } = source
@@ -105,11 +104,11 @@ const uploadImage = (
   })
 
 const uploadStream = <E>(
-  session: BackupSession.BackupSession,
+  session: Session,
   report: BackupProgress.ReportProgress,
   archive: ArchiveName,
   source: ByteSource<E>
-): Effect.Effect<void, StoreFailure | E, Scope.Scope> =>
+): Effect.Effect<void, SessionFailure | E, Scope.Scope> =>
   Effect.gen(function* () {
     if (archive.kind === "blob") {
       return yield* storeError(
@@ -136,13 +135,16 @@ const uploadStream = <E>(
     report(archive.client, "ended", done, undefined)
   })
 
+const spanned = <A, E, R>({ archive }: { readonly archive: ArchiveName }, upload: Effect.Effect<A, E, R>) =>
+  Observation.span("granary.backup.archive", { "granary.archive": archive.client })(upload)
+
 const needsCatalog = <E>(options: BackupOptions<E>): boolean =>
   (options.changeDetection ?? "legacy") === "legacy" &&
   options.archives.some(({ kind }) => kind === "directory")
 
 /** Stores everything that was asked for in a session, and finishes it. */
 const carryOut = <E>(
-  session: BackupSession.BackupSession,
+  session: Session,
   options: BackupOptions<E>
 ): Effect.Effect<Omit<BackupSummary, "durationSeconds">, BackupError<E>, Scope.Scope> =>
   Effect.gen(function* () {
@@ -167,7 +169,9 @@ const carryOut = <E>(
           )
       }
     }
-    yield* Effect.forEach(options.archives, (spec) => Effect.scoped(upload(spec)), { discard: true })
+    yield* Effect.forEach(options.archives, (spec) => Effect.scoped(spanned(spec, upload(spec))), {
+      discard: true
+    })
     if (catalog !== undefined) yield* catalog.finish
     if (options.sealedKey !== undefined)
       yield* session.uploadEncodedBlob(ArchiveNames.rsaKey, options.sealedKey)
@@ -192,11 +196,29 @@ const timed = <A extends object, E, R>(
     return { ...summary, durationSeconds: ((yield* Clock.currentTimeMillis) - startedMillis) / 1000 }
   })
 
+/** Runs a backup in the session that `open` opens, wherever that stores it. */
+export const runIn = <F, R, E = SourceError>(
+  open: Effect.Effect<Session, F, R>,
+  options: BackupOptions<E>
+): Effect.Effect<BackupSummary, BackupError<E> | F, Exclude<R, Scope.Scope>> =>
+  timed(Effect.scoped(Effect.flatMap(open, (session) => carryOut(session, options)))).pipe(
+    Observation.span("granary.backup", spanOf(options))
+  )
+
 /** Runs a backup. If anything fails, or it is interrupted, no trace of the snapshot stays. */
 export const run = <E = SourceError>(
   options: BackupOptions<E>
-): Effect.Effect<BackupSummary, BackupError<E>, Datastore> =>
-  timed(Effect.scoped(Effect.flatMap(BackupSession.open(options), (session) => carryOut(session, options))))
+): Effect.Effect<BackupSummary, BackupError<E>, Datastore> => runIn(BackupSession.open(options), options)
+
+const spanOf = ({
+  archives,
+  group,
+  namespace
+}: Pick<BackupOptions<unknown>, "archives" | "group" | "namespace">): Readonly<Record<string, unknown>> => ({
+  "granary.group": BackupGroup.format(group),
+  "granary.namespace": namespace,
+  "granary.archives": archives.length
+})
 
 /** What a backup would come to. */
 export interface BackupPlan extends BackupSummary {

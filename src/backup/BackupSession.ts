@@ -1,5 +1,5 @@
 /**
- * BackupSession: one snapshot in the making.
+ * BackupSession: one snapshot in the making, in a datastore of this machine.
  *
  * While it is open the session holds the group and the new snapshot exclusively, the snapshot it builds on shared, and
  * counts as a writer of the store. The manifest is written last, after everything it names has been flushed and its
@@ -11,18 +11,13 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { hash } from "node:crypto"
 import * as path from "node:path"
 import { Datastore, groupLockName, snapshotLockName } from "../datastore/Datastore.ts"
-import type { CryptConfig } from "../format/CryptConfig.ts"
-import * as DataBlob from "../format/DataBlob.ts"
-import * as Manifest from "../format/Manifest.ts"
+import type * as Manifest from "../format/Manifest.ts"
 import * as ManifestNotes from "../format/ManifestNotes.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import * as AuthId from "../model/AuthId.ts"
 import * as BackupGroup from "../model/BackupGroup.ts"
-import type { CryptMode } from "../model/CryptMode.ts"
-import * as Digest from "../model/Digest.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import * as Namespaces from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
@@ -31,55 +26,17 @@ import * as TaskIds from "../platform/TaskIds.ts"
 import type { SnapshotEntry } from "../store/Hierarchy.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
 import * as KnownChunks from "./KnownChunks.ts"
-import { emptyStatistics, type SessionStatistics } from "./SessionStatistics.ts"
+import * as SessionMetrics from "./SessionMetrics.ts"
+import type { PreviousContent, PreviousSnapshot, Session, SessionOptions } from "./Session.ts"
+import * as SessionFiles from "./SessionFiles.ts"
+import { emptyStatistics } from "./SessionStatistics.ts"
 import type { StorageError } from "../store/StorageError.ts"
 
-export interface SessionOptions {
-  readonly namespace: Namespace
-  readonly group: BackupGroup.BackupGroup
-  /** Whole seconds since 1970; now when absent. Must be later than every snapshot of the group. */
-  readonly time?: number
-  readonly owner: AuthId.AuthId
-  readonly key?: { readonly crypt: CryptConfig; readonly mode: "encrypt" | "sign-only" }
-  /** Default true. */
-  readonly compress?: boolean
-  /** Take chunks of the group's previous good snapshot for known. Default true. */
-  readonly reusePrevious?: boolean
-  /** When to prove that known chunks are there. Default `both`: before the first use, and before the manifest. */
-  readonly knownChunks?: KnownChunks.KnownChunksCheck
-}
+export type { PreviousSnapshot, SessionOptions } from "./Session.ts"
 
-export interface BackupSession {
+/** A session in an open datastore. */
+export interface BackupSession extends Session {
   readonly datastore: Datastore["Service"]
-  readonly namespace: Namespace
-  readonly snapshot: Snapshot.Snapshot
-  /** The finished, not failed snapshot whose chunks are known. */
-  readonly previous:
-    | { readonly snapshot: Snapshot.Snapshot; readonly manifest: Manifest.Manifest }
-    | undefined
-  /** Snapshots of the group that an interrupted backup left behind. */
-  readonly leftovers: ReadonlyArray<Snapshot.Snapshot>
-  /** Digests that need not be stored again. */
-  readonly known: KnownChunks.KnownChunks
-  readonly knownChunks: KnownChunks.KnownChunksCheck
-  readonly crypt: CryptConfig | undefined
-  readonly cryptMode: CryptMode
-  readonly compress: boolean
-  readonly statistics: SessionStatistics
-  /** Enters a file into the manifest to come. Each name once. */
-  readonly addFile: (file: Manifest.ManifestFile) => Effect.Effect<void, StoreError>
-  /** Stores small content as a blob of its own. */
-  readonly uploadBlob: (
-    archive: ArchiveName.ArchiveName,
-    data: Uint8Array
-  ) => Effect.Effect<Manifest.ManifestFile, StorageError | StoreError>
-  /** Stores a blob as it is, whatever the session encrypts. */
-  readonly uploadEncodedBlob: (
-    archive: ArchiveName.ArchiveName,
-    blob: Uint8Array
-  ) => Effect.Effect<Manifest.ManifestFile, StorageError | StoreError>
-  /** Proves that all files and chunks are stored, flushes, writes the manifest: from here on the snapshot exists. */
-  readonly finish: Effect.Effect<Manifest.Manifest, StorageError | StoreError | KnownChunks.KnownChunkMissing>
 }
 
 type Failure = StorageError | StoreError
@@ -128,7 +85,7 @@ export const findPrevious = (
   datastore: Datastore["Service"],
   namespace: Namespace,
   entries: ReadonlyArray<SnapshotEntry>
-): Effect.Effect<BackupSession["previous"], Failure, Scope.Scope> =>
+): Effect.Effect<PreviousSnapshot | undefined, Failure, Scope.Scope> =>
   Effect.gen(function* () {
     const newest = entries.find(({ finished }) => finished)?.snapshot
     if (newest === undefined) return undefined
@@ -143,7 +100,7 @@ export const findPrevious = (
 /** Relative to the store, as leases name them. */
 const indexPathsOf = (
   namespace: Namespace,
-  { snapshot, manifest }: NonNullable<BackupSession["previous"]>
+  { snapshot, manifest }: PreviousSnapshot
 ): ReadonlyArray<string> =>
   manifest.files
     .filter(({ filename }) => ArchiveName.fromFile(filename).kind !== "blob")
@@ -154,7 +111,7 @@ export const prepareKnown = (
   datastore: Datastore["Service"],
   options: SessionOptions,
   snapshot: Snapshot.Snapshot,
-  previous: BackupSession["previous"]
+  previous: PreviousSnapshot | undefined
 ): Effect.Effect<KnownChunks.Scene> =>
   Effect.gen(function* () {
     const { group, namespace, owner } = options
@@ -176,6 +133,7 @@ export const open = (
   Effect.gen(function* () {
     const datastore = yield* Datastore
     const { namespace, group } = options
+    const counted = yield* SessionMetrics.begin
     const lease = yield* datastore.writers.register
     yield* prepareGroup(datastore, options)
     const entries = yield* datastore.hierarchy.snapshots(namespace, group)
@@ -194,10 +152,17 @@ export const open = (
     yield* Effect.acquireRelease(datastore.hierarchy.createSnapshot(namespace, snapshot), () =>
       stays ? Effect.void : Effect.ignore(abandon(datastore, namespace, snapshot))
     )
-    const { prepareFinish, writeGiven, writeManifest, ...session } = makeSession(datastore, options, snapshot)
+    const { prepareFinish, writeGiven, writeManifest, ...session } = makeSession(
+      datastore,
+      options,
+      snapshot,
+      previous
+    )
+    counted.watch(session.statistics)
     const publish = (written: typeof writeManifest) =>
       Effect.andThen(lease.check, written).pipe(
         Effect.tap(() => Effect.andThen(keep, lease.flushed)),
+        Effect.tap(() => counted.finished),
         Effect.tapError((error) => (mayAppear(error) ? keep : Effect.void))
       )
     const finishBy = (written: typeof writeManifest) =>
@@ -206,7 +171,6 @@ export const open = (
       ...session,
       known: scene.known,
       knownChunks,
-      previous,
       leftovers: entries.filter((entry) => !entry.finished).map((entry) => entry.snapshot),
       finish: finishBy(writeManifest),
       finishWith: (manifest) => finishBy(writeGiven(manifest))
@@ -225,63 +189,46 @@ const abandon = (datastore: Datastore["Service"], namespace: Namespace, snapshot
     datastore.hierarchy.removeGroupIfEmpty(namespace, snapshot.group)
   )
 
-interface SessionParts extends Omit<
-  BackupSession,
-  "previous" | "leftovers" | "known" | "knownChunks" | "finish"
-> {
+interface SessionParts extends Omit<BackupSession, "leftovers" | "known" | "knownChunks" | "finish"> {
   /** Everything but the proof that comes before the manifest. */
   readonly prepareFinish: Effect.Effect<void, Failure>
   readonly writeManifest: Effect.Effect<Manifest.Manifest, Failure>
   readonly writeGiven: (manifest: Manifest.Manifest) => Effect.Effect<Manifest.Manifest, Failure>
 }
 
+/** How the content of a snapshot of this datastore is read. */
+const contentIn = (
+  { chunks, presence, snapshotFiles }: Datastore["Service"],
+  namespace: Namespace,
+  previous: PreviousSnapshot | undefined
+): PreviousContent => ({
+  index: (archive) =>
+    previous === undefined
+      ? Effect.fail(storeError("NoSuchSnapshot", archive.client, "there is no previous snapshot"))
+      : snapshotFiles.index(namespace, previous.snapshot, archive),
+  chunk: chunks.read,
+  condemn: chunks.condemn,
+  findAbsent: presence.findAbsent
+})
+
 export const makeSession = (
   datastore: Datastore["Service"],
   options: SessionOptions,
-  snapshot: Snapshot.Snapshot
+  snapshot: Snapshot.Snapshot,
+  previous: PreviousSnapshot | undefined
 ): SessionParts => {
   const { namespace, key } = options
-  const compress = options.compress ?? true
-  const crypt = key?.mode === "encrypt" ? key.crypt : undefined
-  const cryptMode: CryptMode = key?.mode ?? "none"
+  const { chunks, snapshotFiles } = datastore
+  const crypto = SessionFiles.cryptoOf(options)
   const statistics = emptyStatistics()
-  const files: Array<Manifest.ManifestFile> = []
-
-  const addFile = (file: Manifest.ManifestFile): Effect.Effect<void, StoreError> =>
-    Effect.suspend(() => {
-      if (files.some(({ filename }) => filename === file.filename)) {
-        return Effect.fail(storeError("Refused", file.filename, "this archive is named twice in one backup"))
-      }
-      if (file.filename === ArchiveName.manifestFile) {
-        return Effect.fail(storeError("Refused", file.filename, "this is the name of the manifest itself"))
-      }
-      files.push(file)
-      return Effect.void
-    })
-
-  const uploadEncodedBlob = (archive: ArchiveName.ArchiveName, blob: Uint8Array) =>
-    Effect.gen(function* () {
-      const csum = Digest.parse(hash("sha256", blob, "hex"))
-      const file = { filename: archive.file, cryptMode, sizeBytes: blob.length, csum }
-      yield* addFile(file)
-      yield* datastore.snapshotFiles.write(namespace, snapshot, archive.file, blob)
-      return file
-    })
-
-  const uploadBlob = (archive: ArchiveName.ArchiveName, data: Uint8Array) =>
-    Effect.gen(function* () {
-      if (data.length > DataBlob.dataSizeMaxBytes) {
-        const detail = `a blob holds at most 128 MiB; this has ${data.length} bytes`
-        return yield* storeError("Refused", archive.client, detail)
-      }
-      const blob = DataBlob.encode(data, { compress, ...(crypt === undefined ? {} : { crypt }) })
-      return yield* uploadEncodedBlob(archive, blob)
-    })
+  const put = ({ file }: ArchiveName.ArchiveName, bytes: Uint8Array) =>
+    snapshotFiles.write(namespace, snapshot, file, bytes)
+  const files = SessionFiles.make(crypto, put)
 
   /** A name enters the manifest before its file is stored, and that may have failed. */
   const proveFiles = Effect.gen(function* () {
-    const stored = yield* datastore.snapshotFiles.stored(namespace, snapshot)
-    const missing = files.find(({ filename }) => !stored.has(filename))
+    const stored = yield* snapshotFiles.stored(namespace, snapshot)
+    const missing = files.files.find(({ filename }) => !stored.has(filename))
     if (missing !== undefined) {
       const subject = `${Snapshot.format(snapshot)} ${missing.filename}`
       return yield* storeError("Refused", subject, "this archive was named and never stored")
@@ -289,9 +236,7 @@ export const makeSession = (
   })
 
   const prepareFinish = Effect.gen(function* () {
-    if (files.length === 0) {
-      return yield* storeError("Refused", Snapshot.format(snapshot), "a backup needs at least one archive")
-    }
+    yield* SessionFiles.requireFiles(files, Snapshot.format(snapshot))
     yield* proveFiles
     yield* datastore.flush
   })
@@ -305,28 +250,28 @@ export const makeSession = (
     })
 
   const write = (manifest: Manifest.Manifest) =>
-    Effect.as(datastore.snapshotFiles.writeManifest(namespace, snapshot, manifest), manifest)
-
-  const writeManifest = Effect.suspend(() => {
-    const unsigned = withStatistics(Manifest.make(snapshot, files))
-    return write(key === undefined ? unsigned : Manifest.sign(unsigned, key.crypt))
-  })
-
-  const writeGiven = (manifest: Manifest.Manifest) => Effect.suspend(() => write(withStatistics(manifest)))
+    Effect.as(snapshotFiles.writeManifest(namespace, snapshot, manifest), manifest)
 
   return {
     datastore,
     namespace,
     snapshot,
-    crypt,
-    cryptMode,
-    compress,
+    previous,
+    previousContent: contentIn(datastore, namespace, previous),
+    ...crypto,
     statistics,
-    addFile,
-    uploadBlob,
-    uploadEncodedBlob,
+    digest: (data) => chunks.digest(data, crypto.crypt),
+    openArchive: (archive) =>
+      Effect.succeed({
+        append: () => undefined,
+        store: chunks.insert,
+        close: ({ bytes }) => put(archive, bytes)
+      }),
+    addFile: files.addFile,
+    uploadBlob: files.uploadBlob,
+    uploadEncodedBlob: files.uploadEncodedBlob,
     prepareFinish,
-    writeGiven,
-    writeManifest
+    writeGiven: (manifest) => Effect.suspend(() => write(withStatistics(manifest))),
+    writeManifest: Effect.suspend(() => write(SessionFiles.manifestOf(files, snapshot, key, withStatistics)))
   }
 }

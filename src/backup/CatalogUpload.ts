@@ -7,23 +7,21 @@ import { catalogAverageBytes } from "../chunking/DynamicChunker.ts"
 import { CatalogWriter } from "../format/Catalog.ts"
 import type { ManifestFile } from "../format/Manifest.ts"
 import type { ArchiveName } from "../model/ArchiveName.ts"
-import type { StoreError } from "../store/StoreError.ts"
 import * as ArchiveWriter from "./ArchiveWriter.ts"
-import type { BackupSession } from "./BackupSession.ts"
-import type { StorageError } from "../store/StorageError.ts"
+import type { Session, SessionFailure } from "./Session.ts"
 
 export interface CatalogUpload {
   /** Takes the entries of directory sources. */
   readonly writer: CatalogWriter
   /** Stores what the writer has produced so far. */
-  readonly flush: Effect.Effect<void, StorageError | StoreError>
-  readonly finish: Effect.Effect<ManifestFile, StorageError | StoreError>
+  readonly flush: Effect.Effect<void, SessionFailure>
+  readonly finish: Effect.Effect<ManifestFile, SessionFailure>
 }
 
 export const open = (
-  session: BackupSession,
+  session: Session,
   archive: ArchiveName
-): Effect.Effect<CatalogUpload, never, Scope.Scope> =>
+): Effect.Effect<CatalogUpload, SessionFailure, Scope.Scope> =>
   Effect.gen(function* () {
     const writer = new CatalogWriter()
     const upload = yield* ArchiveWriter.open(session, archive, {

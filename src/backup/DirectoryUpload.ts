@@ -8,16 +8,14 @@ import { archiveAverageBytes } from "../chunking/DynamicChunker.ts"
 import * as ArchiveNames from "../model/ArchiveName.ts"
 import type { ArchiveName } from "../model/ArchiveName.ts"
 import type { Reporter } from "../platform/Progress.ts"
-import type { StoreError } from "../store/StoreError.ts"
 import * as ArchiveWriter from "./ArchiveWriter.ts"
 import type { ReportProgress } from "./BackupProgress.ts"
-import type { BackupSession } from "./BackupSession.ts"
 import type { SourceError } from "./ByteSource.ts"
 import type { CatalogUpload } from "./CatalogUpload.ts"
 import * as DirectorySource from "./DirectorySource.ts"
 import * as Ingest from "./Ingest.ts"
 import * as PreviousArchive from "./PreviousArchive.ts"
-import type { StorageError } from "../store/StorageError.ts"
+import type { Session, SessionFailure } from "./Session.ts"
 
 /** How a directory is compared with its previous backup; see `Backup`. */
 export type ChangeDetection = "legacy" | "data" | "metadata"
@@ -57,7 +55,7 @@ export const noEntries = (): EntryCounts => ({
 })
 
 interface Context {
-  readonly session: BackupSession
+  readonly session: Session
   readonly report: ReportProgress
   readonly reporter: Reporter
   readonly entries: EntryCounts
@@ -70,7 +68,7 @@ interface DirectorySpec {
   readonly path: string
 }
 
-type Failure = StorageError | StoreError | SourceError
+type Failure = SessionFailure | SourceError
 
 const addCounts = (total: EntryCounts, found: EntryCounts): void => {
   total.files += found.files
@@ -165,7 +163,7 @@ const openPrevious = (
       )
     : Effect.succeed(undefined)
 
-const openWriters = (session: BackupSession, names: PreviousArchive.PairNames) =>
+const openWriters = (session: Session, names: PreviousArchive.PairNames) =>
   Effect.all({
     metadata: ArchiveWriter.open(session, names.metadata, {
       kind: "dynamic",

@@ -105,14 +105,13 @@ export const open = (
     const { datastore } = planned
     const scene = yield* BackupSession.prepareKnown(datastore, options, snapshot, previous)
     const again = yield* proveRegistered(scene, planned, knownChunks)
-    const parts = BackupSession.makeSession(datastore, options, snapshot)
+    const parts = BackupSession.makeSession(datastore, options, snapshot, previous)
     // What was asked for when it was registered is known to the folder from then on.
     const prove = knownChunks === "finish" ? proveUsed(scene, planned) : Effect.void
     const session: BackupSession.BackupSession = {
       ...parts,
       known: scene.known,
       knownChunks,
-      previous,
       leftovers: entries.filter(({ finished }) => !finished).map((entry) => entry.snapshot),
       finish: Effect.andThen(Effect.andThen(parts.prepareFinish, prove), parts.writeManifest)
     }

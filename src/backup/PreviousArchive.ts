@@ -15,17 +15,16 @@ import * as ArchiveName from "../model/ArchiveName.ts"
 import * as Digest from "../model/Digest.ts"
 import type { ChunkError } from "../platform/ChunkCodec.ts"
 import { storeError, type StoreError } from "../store/StoreError.ts"
-import type { BackupSession, SessionOptions } from "./BackupSession.ts"
 import { checksAt } from "./KnownChunks.ts"
-import type { StorageError } from "../store/StorageError.ts"
+import type { Session, SessionFailure, SessionOptions } from "./Session.ts"
 
 export interface PreviousArchive {
   /** Of the payload stream. */
   readonly payload: ChunkIndex
   /** The archive stream, in pieces that stay as they are; undefined at its end. */
-  readonly nextPiece: Effect.Effect<Uint8Array | undefined, ChunkError | StorageError>
+  readonly nextPiece: Effect.Effect<Uint8Array | undefined, ChunkError | SessionFailure>
   /** Which of `count` chunks of the payload, from `first` on, cannot be used again. */
-  readonly findMissing: (first: number, count: number) => Effect.Effect<ReadonlyArray<number>, StorageError>
+  readonly findMissing: (first: number, count: number) => Effect.Effect<ReadonlyArray<number>, SessionFailure>
 }
 
 export interface PairNames {
@@ -33,13 +32,11 @@ export interface PairNames {
   readonly payload: ArchiveName.ArchiveName
 }
 
-type Failure = StorageError | StoreError
-
 /** What decides whether the previous snapshot may be built on. */
 export type PreviousOptions = Pick<SessionOptions, "key" | "reusePrevious">
 
 /** False for another key, and for a manifest that should be signed and is not. */
-const isOfKey = (
+export const isOfKey = (
   manifest: Manifest.Manifest,
   key: PreviousOptions["key"]
 ): Effect.Effect<boolean, StoreError> =>
@@ -55,14 +52,13 @@ const isOfKey = (
   })
 
 const openIndex = (
-  { datastore, namespace, previous }: BackupSession,
+  { previous, previousContent }: Session,
   file: Manifest.ManifestFile
-): Effect.Effect<ChunkIndex | undefined, Failure> =>
+): Effect.Effect<ChunkIndex | undefined, SessionFailure> =>
   Effect.gen(function* () {
     if (previous === undefined) return undefined
-    const { snapshot } = previous
     const archive = ArchiveName.fromFile(file.filename)
-    const index = yield* datastore.snapshotFiles.index(namespace, snapshot, archive)
+    const index = yield* previousContent.index(archive)
     if (index.sizeBytes !== file.sizeBytes || index.computeChecksum() !== file.csum) {
       return yield* storeError("Damaged", file.filename, "the index is not the one the manifest names")
     }
@@ -70,28 +66,28 @@ const openIndex = (
   })
 
 /** A chunk that cannot be read is no known one any more; a corrupt one makes room for a good one of the same name. */
-const disown = ({ datastore, crypt, known }: BackupSession, { digest, reason }: ChunkError) =>
+const disown = ({ crypt, known, previousContent }: Session, { digest, reason }: ChunkError) =>
   Effect.suspend(() => {
     known.delete(Digest.toBytes(digest))
-    const condemned = datastore.chunks.condemn({ digest, sizeBytes: undefined, crypt })
+    const condemned = previousContent.condemn({ digest, sizeBytes: undefined, crypt })
     return reason === "Corrupt" ? Effect.ignore(condemned) : Effect.void
   })
 
-const piecesOf = (session: BackupSession, index: ChunkIndex): PreviousArchive["nextPiece"] => {
-  const { crypt, datastore } = session
+const piecesOf = (session: Session, index: ChunkIndex): PreviousArchive["nextPiece"] => {
+  const { crypt, previousContent } = session
   let next = 0
   return Effect.suspend(() => {
     if (next === index.count) return Effect.succeed(undefined)
     const chunk = next++
     const sizeBytes = index.end(chunk) - index.start(chunk)
-    return datastore.chunks
-      .read({ digest: index.digest(chunk), sizeBytes, crypt })
+    return previousContent
+      .chunk({ digest: index.digest(chunk), sizeBytes, crypt })
       .pipe(Effect.tapErrorTag("ChunkError", (error) => disown(session, error)))
   })
 }
 
 const findMissing =
-  ({ datastore, known, knownChunks }: BackupSession, payload: ChunkIndex): PreviousArchive["findMissing"] =>
+  ({ known, knownChunks, previousContent }: Session, payload: ChunkIndex): PreviousArchive["findMissing"] =>
   (first, count) =>
     Effect.gen(function* () {
       const chunks = Array.from({ length: count }, (_, number) => first + number)
@@ -99,7 +95,7 @@ const findMissing =
       if (checksAt(knownChunks, "register")) return missing
       const candidates = chunks.filter((chunk) => known.has(payload.digestBytes(chunk)))
       const digests = Buffer.concat(candidates.map((chunk) => payload.digestBytes(chunk)))
-      const absent = new Set(yield* datastore.presence.findAbsent(digests))
+      const absent = new Set(yield* previousContent.findAbsent(digests))
       const gone = candidates.filter((_, number) => absent.has(number))
       gone.forEach((chunk) => known.delete(payload.digestBytes(chunk)))
       return [...missing, ...gone]
@@ -110,10 +106,10 @@ const findMissing =
  * key; a failure says that there is one, and that it cannot be used.
  */
 export const open = (
-  session: BackupSession,
+  session: Session,
   names: PairNames,
   options: PreviousOptions
-): Effect.Effect<PreviousArchive | undefined, Failure> =>
+): Effect.Effect<PreviousArchive | undefined, SessionFailure> =>
   Effect.gen(function* () {
     const { cryptMode, previous } = session
     if (previous === undefined || options.reusePrevious === false) return undefined

@@ -5,9 +5,10 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as path from "node:path"
+import * as DatastoreConfig from "../config/DatastoreConfig.ts"
 import type { BucketStore, MountedStore } from "../fuse/MountRequest.ts"
 import * as NodeFiles from "../platform/NodeFiles.ts"
-import * as NodePlatform from "../platform/NodePlatform.ts"
+import { configFolder } from "./ConfigFlag.ts"
 import { parseInput } from "./Failure.ts"
 import { repository } from "./Repository.ts"
 import * as RepositoryName from "./RepositoryName.ts"
@@ -40,23 +41,34 @@ const bucketStore = (place: RepositoryName.S3Place) =>
     return store
   })
 
-/** One that the configuration knows: it counts as read until the scope closes, which is when the command ends. */
+/** One that the configuration knows. The process of the mount says of itself that it reads, for as long as it lives. */
 const configuredStore = (name: string) =>
   Effect.gen(function* () {
     const Configured = yield* Effect.promise(() => import("./ConfiguredRepository.ts"))
-    const { lookup } = yield* Configured.datastores(name)
-    const { entry, store } = yield* lookup(name, "read")
-    const folder = store.layout.base
+    const config = yield* configFolder
+    const entry = yield* DatastoreConfig.get(config, name)
+    const folder = DatastoreConfig.folderOf(entry)
     const place = Configured.bucketPlace(entry)
-    if (place === undefined) return { kind: "folder", path: folder } satisfies MountedStore
-    return { ...(yield* bucketStore(place)), cacheFolder: folder } satisfies MountedStore
-  }).pipe(Effect.provide(NodePlatform.layer))
+    const configured = { folder: config, name }
+    if (place === undefined) return { kind: "folder", path: folder, configured } satisfies MountedStore
+    return { ...(yield* bucketStore(place)), cacheFolder: folder, configured } satisfies MountedStore
+  }).pipe(Effect.provide(NodeFiles.layer))
+
+const remoteStore = ({ address }: RepositoryName.RemotePlace) =>
+  Effect.gen(function* () {
+    const { loginFor } = yield* Effect.promise(() => import("./RemoteConnection.ts"))
+    return { kind: "remote", address, ...(yield* loginFor(address)) } satisfies MountedStore
+  })
 
 export const mountedStore = Effect.gen(function* () {
   const place = yield* repository
   const store: MountedStore =
     place.kind === "folder"
       ? { kind: "folder", path: path.resolve(place.path) }
-      : yield* place.kind === "name" ? configuredStore(place.name) : bucketStore(place)
+      : yield* place.kind === "name"
+          ? configuredStore(place.name)
+          : place.kind === "remote"
+            ? remoteStore(place)
+            : bucketStore(place)
   return store
 })

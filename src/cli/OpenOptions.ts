@@ -4,6 +4,8 @@ export interface OpenOptions {
   readonly writes?: boolean
   /** Whether a store in a bucket keeps the content of chunks in its cache folder. Default `use`. */
   readonly cache?: "use" | "bypass"
+  /** Works on the chunks themselves, which only the machine that holds the store can do. */
+  readonly needsChunks?: string
   /** For a plan: neither the folder nor the bucket can be changed. */
   readonly plans?: boolean
 }

@@ -1,6 +1,6 @@
 /**
  * Repository: opens the datastore that the shared flags name and runs a command on it: in a folder, in a bucket with a
- * cache folder beside it, or wherever the configuration says that it is.
+ * cache folder beside it, on a server, or wherever the configuration says that it is.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -58,6 +58,10 @@ export const openPlace = (place: RepositoryName.RepositoryName, options: OpenOpt
     if (place.kind === "s3") {
       const Bucket = yield* Effect.promise(() => import("./S3Repository.ts"))
       return yield* Bucket.open(place, options)
+    }
+    if (place.kind === "remote") {
+      const Server = yield* Effect.promise(() => import("./RemoteRepository.ts"))
+      return yield* Server.open(place, options)
     }
     const Configured = yield* Effect.promise(() => import("./ConfiguredRepository.ts"))
     return yield* Configured.open(place.name, options)

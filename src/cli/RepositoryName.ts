@@ -1,11 +1,12 @@
 /**
  * RepositoryName: what `--repository` says: a folder, the name of a configured datastore, or
- * `s3:ENDPOINT-ID/BUCKET/STORE`.
+ * `s3:ENDPOINT-ID/BUCKET/STORE`, or `USER@REALM!TOKEN@HOST:PORT:STORE` on a server.
  *
  * Invariant: a word without a slash is a name; that a folder of this name is meant can only be told by looking.
  */
 import * as SafeId from "../model/SafeId.ts"
 import { refuse } from "../model/InvalidName.ts"
+import * as RemoteAddress from "../remote/RemoteAddress.ts"
 
 /** A store in a bucket. */
 export interface S3Place {
@@ -27,14 +28,18 @@ export interface ConfiguredPlace {
   readonly name: string
 }
 
-export type RepositoryName = FolderPlace | ConfiguredPlace | S3Place
+/** A datastore on a Proxmox Backup Server, or one that `granary serve` serves. */
+export interface RemotePlace {
+  readonly kind: "remote"
+  readonly address: RemoteAddress.RemoteAddress
+}
 
-export const form = "write a folder, the name of a configured datastore, or s3:ENDPOINT-ID/BUCKET/STORE"
+export type RepositoryName = FolderPlace | ConfiguredPlace | S3Place | RemotePlace
+
+export const form =
+  "write a folder, the name of a configured datastore, s3:ENDPOINT-ID/BUCKET/STORE, or USER@REALM!TOKEN@HOST:STORE"
 
 const s3Scheme = "s3:"
-
-/** `user@realm[!token]@host:store`, which is for a server of another kind. */
-const serverPattern = /^[^/]+@[^/]+:/
 
 /** `ENDPOINT-ID/BUCKET` and, where there is one, `/STORE`. */
 export const parseBucket = (text: string): Omit<S3Place, "store" | "kind"> & { readonly store?: string } => {
@@ -51,7 +56,7 @@ export const parseBucket = (text: string): Omit<S3Place, "store" | "kind"> & { r
 
 /** Throws `InvalidName`. */
 export const parse = (text: string): RepositoryName => {
-  if (serverPattern.test(text)) return refuse("repository", text, "a folder or a store in a bucket")
+  if (RemoteAddress.looksLikeOne(text)) return { kind: "remote", address: RemoteAddress.parse(text) }
   if (!text.startsWith(s3Scheme)) {
     return SafeId.isSafeId(text) ? { kind: "name", name: text } : { kind: "folder", path: text }
   }

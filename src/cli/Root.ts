@@ -4,6 +4,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
+import * as RemoteFlags from "./RemoteFlags.ts"
 import * as S3Flags from "./S3Flags.ts"
 
 const optionalWithEnvironment = (flag: Flag.Flag<string>, variable: string) =>
@@ -15,7 +16,8 @@ export const root = Command.make("granary").pipe(
       Flag.String("repository").pipe(
         Flag.withAlias("r"),
         Flag.withDescription(
-          "The datastore: a folder, a configured name, or s3:ENDPOINT-ID/BUCKET/STORE (or set GRANARY_REPOSITORY)"
+          "The datastore: a folder, a configured name, s3:ENDPOINT-ID/BUCKET/STORE, or USER@REALM!TOKEN@HOST:STORE " +
+            "(or set GRANARY_REPOSITORY)"
         ),
         Flag.withMetavar("REPO")
       ),
@@ -52,6 +54,7 @@ export const root = Command.make("granary").pipe(
       ),
       "GRANARY_CONFIG_DIR"
     ),
+    ...RemoteFlags.flags,
     ...S3Flags.flags,
     output: Flag.Literals("output", ["text", "json"]).pipe(
       Flag.withDescription("Text for people or JSON for programs"),

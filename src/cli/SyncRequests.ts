@@ -10,13 +10,15 @@ import * as AuthId from "../model/AuthId.ts"
 import * as Namespace from "../model/Namespace.ts"
 import * as NodeFiles from "../platform/NodeFiles.ts"
 import * as GroupFilter from "../sync/GroupFilter.ts"
+import type { Side } from "../sync/SyncError.ts"
 import type { Direction, SyncOptions, TransferRate } from "../sync/SyncOptions.ts"
 import { configFolder } from "./ConfigFlag.ts"
-import { CommandFailed, parseInput, UsageError } from "./Failure.ts"
+import { parseInput, UsageError } from "./Failure.ts"
 import { cryptConfig } from "./Keys.ts"
 import { namespace, placeOf } from "./Repository.ts"
 import * as Sizes from "./Sizes.ts"
 import * as SyncAction from "./SyncAction.ts"
+import type { SyncPlace } from "./SyncEnd.ts"
 
 export interface Input {
   readonly from: string
@@ -129,12 +131,6 @@ export const push = (input: Input & { readonly encrypt: boolean }) =>
     yield* carryOut(input, { ...options, ...key })
   })
 
-const isElsewhere = (id: string, remote: string): CommandFailed =>
-  new CommandFailed({
-    detail: `sync job ${id} is with the remote ${remote}, and only datastores of this host can be synced`,
-    hint: `take it away with: granary job sync update ${id} --delete remote`
-  })
-
 /** A job that names keys gets the one that was given; without one it would copy what it must not. */
 const keysOfJob = (id: string, direction: Direction, values: JobConfig.SyncJob["values"]) =>
   Effect.gen(function* () {
@@ -144,10 +140,22 @@ const keysOfJob = (id: string, direction: Direction, values: JobConfig.SyncJob["
     return direction === "push" ? { encryptWith: crypt } : { decryptWith: [crypt] }
   })
 
+interface JobEnd {
+  readonly place: SyncPlace
+  readonly ns: Namespace.Namespace
+}
+
 /** Of a pull the job's own store is the target, of a push the source. */
-const endsOf = (direction: Direction, { values }: JobConfig.SyncJob) => {
-  const own = { store: values.store ?? "", ns: values.ns ?? Namespace.root }
-  const other = { store: values["remote-store"] ?? "", ns: values["remote-ns"] ?? Namespace.root }
+const endsOf = (direction: Direction, { values }: JobConfig.SyncJob): Readonly<Record<Side, JobEnd>> => {
+  const { remote, "remote-store": store = "" } = values
+  const own: JobEnd = {
+    place: { kind: "name", name: values.store ?? "" },
+    ns: values.ns ?? Namespace.root
+  }
+  const other: JobEnd = {
+    place: remote === undefined ? { kind: "name", name: store } : { kind: "remote store", remote, store },
+    ns: values["remote-ns"] ?? Namespace.root
+  }
   return direction === "pull" ? { source: other, target: own } : { source: own, target: other }
 }
 
@@ -183,10 +191,8 @@ export const runJob = (id: string, isDryRun: boolean) =>
   Effect.gen(function* () {
     const config = yield* configFolder
     const job = yield* Effect.provide(JobConfig.get(JobConfig.sync, config, id), NodeFiles.layer)
-    if (job.values.remote !== undefined) return yield* isElsewhere(id, job.values.remote)
     const direction = job.values["sync-direction"] ?? "pull"
     const { source, target } = endsOf(direction, job)
     const options = yield* optionsOfJob(direction, job)
-    const named = ({ store: name }: typeof source) => ({ kind: "name", name }) as const
-    yield* SyncAction.run({ from: named(source), to: named(target), options, isDryRun })
+    yield* SyncAction.run({ from: source.place, to: target.place, options, isDryRun })
   })

@@ -29,6 +29,7 @@ import { ls } from "./commands/Ls.ts"
 import { mount } from "./commands/Mount.ts"
 import { namespaces } from "./commands/Namespaces.ts"
 import { notes } from "./commands/Notes.ts"
+import { remote } from "./commands/Remote.ts"
 import { protect, unprotect } from "./commands/Protect.ts"
 import { prune } from "./commands/Prune.ts"
 import { restore } from "./commands/Restore.ts"
@@ -53,7 +54,7 @@ export const granary = root.pipe(
     { group: "Mount", commands: [mount, unmount, serveFiles] },
     { group: "Care for snapshots", commands: [prune, forget, protect, unprotect, notes, gc] },
     { group: "Many datastores", commands: [sync, datastore, job] },
-    { group: "On the network", commands: [serve, access] },
+    { group: "On the network", commands: [serve, access, remote] },
     { group: "Tools", commands: [inspect, key, s3, s3Refresh] }
   ])
 )

@@ -33,7 +33,13 @@ export const open = (
     const chunks = yield* StatelessChunks.make(bucket)
     const machine = Layer.merge(BucketFiles.layer(bucket, { ...options, base }), ReadOnlyLocks.layer)
     const opened = yield* Datastore.open({ path: base, syncLevel: "none" }).pipe(Effect.provide(machine))
-    return Datastore.Datastore.of({ ...opened, bucket, chunks, space: Effect.succeed(undefined) })
+    return Datastore.Datastore.of({
+      ...opened,
+      bucket,
+      isDistant: true,
+      chunks,
+      space: Effect.succeed(undefined)
+    })
   })
 
 export const layer = (

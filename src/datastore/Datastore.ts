@@ -61,6 +61,8 @@ export class Datastore extends Context.Service<
     readonly layout: StoreLayout.StoreLayout
     /** The bucket that holds the store; undefined when the folder does. */
     readonly bucket: StoreBucket | undefined
+    /** A network lies between: what cannot be read may be sound all the same. */
+    readonly isDistant: boolean
     /** What this host has uploaded into the bucket; undefined without one. */
     readonly records: UploadRecords.UploadRecords | undefined
     /** How this host keeps out of other hosts' way in the bucket; undefined when the folder is the store. */
@@ -209,6 +211,7 @@ export const open = (
     return Datastore.of({
       layout,
       bucket,
+      isDistant: bucket !== undefined,
       records,
       hosts,
       guards,

@@ -5,13 +5,22 @@
 import * as Redacted from "effect/Redacted"
 import type { BudgetLimits } from "../objectstore/decorators/Budget.ts"
 import type { S3Settings } from "../objectstore/s3/S3Settings.ts"
+import type { RemoteAddress } from "../remote/RemoteAddress.ts"
 import type { VfsOptions } from "../vfs/VfsLayer.ts"
 import type { DriverName, Unmounted } from "./Driver.ts"
 import type { MountReason } from "./MountError.ts"
 
+/** By which name a configuration knows the store: the mount counts as at work there as long as it lives. */
+export interface ConfiguredName {
+  /** The configuration folder. */
+  readonly folder: string
+  readonly name: string
+}
+
 export interface FolderStore {
   readonly kind: "folder"
   readonly path: string
+  readonly configured?: ConfiguredName
 }
 
 export interface BucketStore {
@@ -27,10 +36,20 @@ export interface BucketStore {
   readonly cache?: "use" | "bypass"
   /** What may be asked of the server as long as it is mounted; then everything fails before more is asked. */
   readonly budget?: BudgetLimits
+  readonly configured?: ConfiguredName
+}
+
+/** On a server, by the network. */
+export interface RemoteStore {
+  readonly kind: "remote"
+  readonly address: RemoteAddress
+  readonly secret: Redacted.Redacted<string>
+  /** SHA-256 of the server's certificate, to trust it. */
+  readonly fingerprint?: string
 }
 
 /** Where a datastore is. */
-export type MountedStore = FolderStore | BucketStore
+export type MountedStore = FolderStore | BucketStore | RemoteStore
 
 export type DriverChoice = "auto" | DriverName
 
@@ -55,7 +74,10 @@ type PlainSettings = Omit<S3Settings, "accessKey" | "secretKey"> & {
   readonly secretKey: string
 }
 
-type PlainStore = FolderStore | (Omit<BucketStore, "settings"> & { readonly settings: PlainSettings })
+type PlainStore =
+  | FolderStore
+  | (Omit<BucketStore, "settings"> & { readonly settings: PlainSettings })
+  | (Omit<RemoteStore, "secret"> & { readonly secret: string })
 
 /** What is asked of the process. */
 export interface MountRequest extends Omit<MountOptions, "store"> {
@@ -81,6 +103,9 @@ export type FromMount =
 
 export const requestOf = ({ store, ...options }: MountOptions): MountRequest => {
   if (store.kind === "folder") return { ...options, store }
+  if (store.kind === "remote") {
+    return { ...options, store: { ...store, secret: Redacted.value(store.secret) } }
+  }
   const { accessKey, secretKey, ...settings } = store.settings
   const plain = { ...settings, accessKey: Redacted.value(accessKey), secretKey: Redacted.value(secretKey) }
   return { ...options, store: { ...store, settings: plain } }
@@ -89,6 +114,7 @@ export const requestOf = ({ store, ...options }: MountOptions): MountRequest => 
 /** The store of a request, with its keys covered again. */
 export const storeOf = ({ store }: MountRequest): MountedStore => {
   if (store.kind === "folder") return store
+  if (store.kind === "remote") return { ...store, secret: Redacted.make(store.secret) }
   const { accessKey, secretKey, ...settings } = store.settings
   const covered = { ...settings, accessKey: Redacted.make(accessKey), secretKey: Redacted.make(secretKey) }
   return { ...store, settings: covered }

@@ -13,7 +13,7 @@ import * as path from "node:path"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
 import type { Digest } from "../model/Digest.ts"
-import { ChunkCodec, type ChunkError, type Staged } from "../platform/ChunkCodec.ts"
+import { ChunkCodec, ChunkError, type Staged } from "../platform/ChunkCodec.ts"
 import { kindOf, largestBlobBytes, type Verdict } from "../platform/chunkContent.ts"
 import type { FileLocks } from "../platform/FileLocks.ts"
 import { Files, type FilesError, type FileStat, isNotFound } from "../platform/Files.ts"
@@ -56,6 +56,14 @@ export interface WantedChunk {
   readonly crypt: CryptConfig | undefined
 }
 
+/** An encoded blob that came from elsewhere. */
+export interface UnprovenChunk {
+  readonly digest: Digest
+  /** Decoded length, where it is known. */
+  readonly sizeBytes: number | undefined
+  readonly blob: Uint8Array
+}
+
 export class ChunkStore extends Context.Service<
   ChunkStore,
   {
@@ -68,6 +76,14 @@ export class ChunkStore extends Context.Service<
       digest: Digest,
       blob: Uint8Array
     ) => Effect.Effect<Inserted, StorageError | StoreError>
+    /**
+     * The same for a blob that nobody has proven yet: that is done where it is written, and what is not right is never
+     * seen in the store. Without a key: of an encrypted one the checksum alone. The blob's memory is given away. A
+     * store that keeps blobs elsewhere than in files has no such way.
+     */
+    readonly insertProving?: (
+      chunk: UnprovenChunk
+    ) => Effect.Effect<Inserted, ChunkError | StorageError | StoreError>
     /** Marks the chunk as used now. False when the store lacks it. */
     readonly touch: (digest: Digest) => Effect.Effect<boolean, StorageError>
     /** Reads, decodes and proves a chunk; into `target` when one is given. */
@@ -223,10 +239,10 @@ export const make = (
         })
       )
 
-    const settle = (
+    const settle = <E>(
       digest: Digest,
       temporary: string,
-      stage: Effect.Effect<Staged, FilesError>,
+      stage: Effect.Effect<Staged, E | FilesError>,
       crypt?: CryptConfig
     ) =>
       inChunkFolder(files, layout, digest, stage).pipe(
@@ -257,6 +273,25 @@ export const make = (
         return yield* settle(digest, temporaryPath, Effect.as(stage, { encodedSizeBytes: blob.length, kind }))
       })
 
+    const insertProving = ({ blob, digest, sizeBytes }: UnprovenChunk) =>
+      Effect.gen(function* () {
+        const corrupt = (detail: string) => Effect.fail(new ChunkError({ digest, reason: "Corrupt", detail }))
+        const kind = kindOf(blob)
+        if (kind === undefined) return yield* corrupt("what came is not a data blob")
+        const encodedSizeBytes = blob.length
+        const temporaryPath = yield* files.temporaryName(locate(digest))
+        const stage = codec
+          .receive({ blob, digest, sizeBytes, temporaryPath, sync: syncsFiles })
+          .pipe(
+            Effect.flatMap((verdict) =>
+              verdict.state === "good"
+                ? Effect.succeed({ encodedSizeBytes, kind })
+                : corrupt("detail" in verdict ? verdict.detail : "it is missing")
+            )
+          )
+        return yield* settle(digest, temporaryPath, stage)
+      })
+
     /**
      * Judged again under the guard: meanwhile a good copy may have taken the place of the bad one. And judged by its
      * digest alone: a chunk that merely disagrees with the length some index gives is good for everybody else.
@@ -278,6 +313,7 @@ export const make = (
       digest: codec.digest,
       insert,
       insertEncoded,
+      insertProving,
       touch: (digest) => guards.guard(digest)(files.touch(locate(digest))),
       read: (chunk, target) =>
         codec.load({ ...chunk, path: locate(chunk.digest), ...(target === undefined ? {} : { target }) }),

@@ -32,6 +32,8 @@ export type StoreReason =
   | "Unsuitable"
   /** The cache folder lacks what its bucket holds. */
   | "NeedsRefresh"
+  /** The way to the server that holds the store has trouble that may pass. */
+  | "Unreachable"
 
 const hints: Record<StoreReason, string> = {
   NotADatastore: "make one with: granary init PATH",
@@ -52,7 +54,8 @@ const hints: Record<StoreReason, string> = {
   InUse: "if that host does not use it any more, or both are to use it, repeat with --overwrite-in-use",
   LeaseLost: "check the connection to the server, then start again",
   Unsuitable: "run: granary s3 check",
-  NeedsRefresh: "run: granary s3-refresh"
+  NeedsRefresh: "run: granary s3-refresh",
+  Unreachable: "check the connection to the server, then start again"
 }
 
 export class StoreError extends Data.TaggedError("StoreError")<{
@@ -60,13 +63,15 @@ export class StoreError extends Data.TaggedError("StoreError")<{
   /** The thing: a path, a snapshot, an archive. */
   readonly subject: string
   readonly detail: string
+  /** What to do about it, where somebody knows better than the reason. */
+  readonly advice?: string
 }> {
   override get message(): string {
     return `${this.subject}: ${this.detail}`
   }
 
   get hint(): string {
-    return hints[this.reason]
+    return this.advice ?? hints[this.reason]
   }
 }
 

@@ -16,7 +16,7 @@ import * as Digest from "../model/Digest.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import * as NamespacePaths from "../model/Namespace.ts"
 import * as Snapshot from "../model/Snapshot.ts"
-import { type DirectoryEntry, Files, type FilesError, isNotFound } from "../platform/Files.ts"
+import { type DirectoryEntry, Files, FilesError, isNotFound } from "../platform/Files.ts"
 import { storeError, type StoreError } from "./StoreError.ts"
 
 export interface StoreLayout {
@@ -70,18 +70,21 @@ export const snapshotPath = (
   snapshot: Snapshot.Snapshot
 ): string => path.join(layout.base, Snapshot.toPath(namespace, snapshot))
 
+const isMissingFile = (error: unknown): error is FilesError =>
+  error instanceof FilesError && isNotFound(error)
+
 /**
  * Writes something into the folder of a chunk; that folder is made when it is not there. A datastore has all of them
  * from its beginning, but programs that copy stores may leave out what is empty. `.chunks` itself is never made: where
  * a disk is not mounted, nothing may be written in its place.
  */
-export const inChunkFolder = <A>(
+export const inChunkFolder = <A, E = never>(
   files: Files["Service"],
   layout: StoreLayout,
   digest: Digest.Digest,
-  write: Effect.Effect<A, FilesError>
-): Effect.Effect<A, FilesError> =>
-  Effect.catchIf(write, isNotFound, (missing) =>
+  write: Effect.Effect<A, E | FilesError>
+): Effect.Effect<A, E | FilesError> =>
+  Effect.catchIf(write, isMissingFile, (missing) =>
     files.makeDirectory(path.dirname(chunkPath(layout, digest)), 0o750).pipe(
       Effect.andThen(files.syncDirectory(layout.chunks)),
       Effect.catchIf(

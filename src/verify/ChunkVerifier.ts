@@ -36,7 +36,7 @@ export const noFindings: Findings = { faults: [], doubts: [] }
 export interface VerifierOptions {
   readonly crypt: CryptConfig | undefined
   readonly looks: ChunkLooks
-  /** The store lies in a bucket: what cannot be read may be sound all the same. */
+  /** The store lies behind a network: what cannot be read may be sound all the same. */
   readonly mayBeUnreachable: boolean
 }
 

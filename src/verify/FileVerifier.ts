@@ -62,10 +62,10 @@ interface Looked extends Findings {
   readonly index: ChunkIndex | undefined
 }
 
-/** What an error says: of a store in a bucket only what the server, or a decoder, has said of the file itself. */
-export const isDoubt = (error: Failure, isInBucket: boolean): boolean => {
+/** What an error says: of a store behind a network only what the server, or a decoder, has said of the file itself. */
+export const isDoubt = (error: Failure, isDistant: boolean): boolean => {
   if (error._tag === "StoreError" || error.reason === "NotFound" || error.reason === "TooLarge") return false
-  return error._tag === "ObjectStoreError" || isInBucket
+  return error._tag === "ObjectStoreError" || isDistant
 }
 
 /** The store is read from the bucket, without a cache folder (`BucketReading`). */
@@ -111,12 +111,12 @@ const indexCopy = (index: ChunkIndex, file: Manifest.ManifestFile): Copy => {
 
 const damaged = (fault: string): Copy => ({ faults: [fault], sizeBytes: 0, index: undefined })
 
-const outcomeOf = (look: Effect.Effect<Copy, Failure>, isInBucket: boolean): Effect.Effect<Outcome> =>
+const outcomeOf = (look: Effect.Effect<Copy, Failure>, isDistant: boolean): Effect.Effect<Outcome> =>
   look.pipe(
     Effect.map((copy): Outcome => ({ state: "seen", copy })),
     Effect.catch((error) =>
       Effect.succeed<Outcome>(
-        isDoubt(error, isInBucket)
+        isDoubt(error, isDistant)
           ? { state: "unreachable", detail: error.message }
           : { state: "seen", copy: damaged(error.message) }
       )
@@ -181,7 +181,7 @@ export const make = (options: FileVerifierOptions) => {
       if (bucket !== undefined && !hasFolder) {
         return alone(yield* outcomeOf(lookInBucket(bucket, subject), true))
       }
-      const inFolder = yield* outcomeOf(lookInFolder(datastore, subject), bucket !== undefined)
+      const inFolder = yield* outcomeOf(lookInFolder(datastore, subject), datastore.isDistant)
       const isEnough =
         bucket === undefined ||
         (!readsObjects && inFolder.state === "seen" && isSound(inFolder) && isListed(subject, inFolder.copy))

@@ -15,6 +15,7 @@ import * as ManifestNotes from "../format/ManifestNotes.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import * as AuthId from "../model/AuthId.ts"
 import * as Snapshot from "../model/Snapshot.ts"
+import * as Observation from "../platform/Observation.ts"
 import { Progress } from "../platform/Progress.ts"
 import * as TaskIds from "../platform/TaskIds.ts"
 import type { StorageError } from "../store/StorageError.ts"
@@ -81,6 +82,8 @@ interface Run {
   /** Everything is read, so that success means something. */
   readonly isThorough: boolean
   readonly upid: string
+  /** Nothing can be recorded in this store: it was told once. */
+  isUnrecorded: boolean
   /** Of the key that was given. */
   readonly fingerprint: string | undefined
 }
@@ -107,13 +110,16 @@ const recordState = (run: Run, planned: PlannedSnapshot, state: "ok" | "failed")
       .pipe(
         Effect.catchTag(["FilesError", "ObjectStoreError", "StoreError"], (error) =>
           // The verdict stands even where it cannot be written down, on a read-only store for example.
-          Effect.sync(() =>
+          Effect.sync(() => {
+            const isLasting = error.reason === "ReadOnlyFileSystem" || error.reason === "Refused"
+            if (isLasting && run.isUnrecorded) return
+            run.isUnrecorded ||= isLasting
             report({
               type: "warning",
               subject: Snapshot.format(snapshot),
               message: `the result could not be recorded: ${error.message}`
             })
-          )
+          })
         )
       )
   })
@@ -121,7 +127,7 @@ const recordState = (run: Run, planned: PlannedSnapshot, state: "ok" | "failed")
 /** What the manifest itself comes to, when it cannot be read. */
 const unreadManifest = ({ datastore }: Run, planned: PlannedSnapshot, error: Failure): SnapshotResult => {
   const { namespace, snapshot } = planned
-  const isDoubt = FileVerifier.isDoubt(error, datastore.bucket !== undefined)
+  const isDoubt = FileVerifier.isDoubt(error, datastore.isDistant)
   const findings = isDoubt ? { faults: [], doubts: [error.message] } : { faults: [error.message], doubts: [] }
   const file = resultOf(ArchiveName.manifestFile, findings)
   return { namespace, snapshot, state: file.state, files: [file] }
@@ -200,7 +206,7 @@ const begin = (plan: VerifyPlan, options: RunOptions, onBytes: (sizeBytes: numbe
     const verifier = ChunkVerifier.make(datastore.chunks, {
       crypt: options.crypt,
       looks,
-      mayBeUnreachable: bucket !== undefined
+      mayBeUnreachable: datastore.isDistant
     })
     const readsObjects = plan.depth === "full"
     const { verify } = FileVerifier.make({ datastore, verifier, readsObjects, listedSize, onBytes })
@@ -216,6 +222,7 @@ const begin = (plan: VerifyPlan, options: RunOptions, onBytes: (sizeBytes: numbe
           ? Effect.succeed(ChunkVerifier.noFindings)
           : findInBucket(bucket, planned, manifest),
       isThorough: plan.depth === "full" && plan.chunks?.sample === undefined,
+      isUnrecorded: false,
       upid: yield* TaskIds.begin({ workerType: "verify", workerId, authId }),
       fingerprint: options.crypt?.fingerprintText
     }
@@ -262,4 +269,4 @@ export const run = (
     const { looks } = begun
     const sample = sampleResult(plan, looks, statistics)
     return { snapshots: results, statistics, listing: looks.listing, sample }
-  })
+  }).pipe(Observation.task("verification", { "granary.depth": plan.depth }))

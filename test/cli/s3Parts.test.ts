@@ -36,7 +36,7 @@ describe("names of repositories", () => {
       "s3:a/b/",
       "s3:/b/c",
       "s3:a/../c",
-      "root@pam@host:store"
+      "root@pam@ho st:store"
     ]) {
       assert.throws(() => RepositoryName.parse(bad), InvalidName)
     }

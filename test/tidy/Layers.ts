@@ -15,6 +15,7 @@ const ranks: ReadonlyArray<ReadonlyArray<string>> = [
   ["backup", "restore", "verify", "gc", "prune", "inspect", "refresh"],
   ["datastores"],
   ["sync", "vfs"],
+  ["remote"],
   ["fuse", "webdav", "server"],
   ["cli", "promises"],
   ["index"]

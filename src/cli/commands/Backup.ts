@@ -23,7 +23,7 @@ import * as MasterKeys from "../MasterKeys.ts"
 import { print } from "../Output.ts"
 import { planFlag } from "../PlanFlag.ts"
 import * as StoreUsage from "../StoreUsage.ts"
-import { namespace, withWorkingDatastore } from "../Repository.ts"
+import { namespace, repository, withWorkingDatastore } from "../Repository.ts"
 
 const defaultId = (): string => os.hostname().replaceAll(/[^A-Za-z0-9._-]/g, "_")
 
@@ -217,15 +217,25 @@ const tellPlan = (plan: Backup.BackupPlan) =>
     })
   )
 
-export const backup = Command.make("backup", flags, (input) =>
+const carryOut = (input: Input, options: Effect.Success<ReturnType<typeof optionsOf>>) =>
   Effect.gen(function* () {
-    const options = yield* optionsOf(input)
+    const place = yield* repository
+    if (place.kind === "remote") {
+      const Action = yield* Effect.promise(() => import("../RemoteBackupAction.ts"))
+      return yield* Action.run(place.address, options, input.plan)
+    }
     const work = input.plan ? Effect.tap(Backup.plan(options), tellPlan) : Backup.run(options)
-    const summary: Backup.BackupSummary = yield* withWorkingDatastore(work, {
+    return yield* withWorkingDatastore(work, {
       writes: true,
       cache: input.noCache ? "bypass" : "use",
       plans: input.plan
     })
+  })
+
+export const backup = Command.make("backup", flags, (input) =>
+  Effect.gen(function* () {
+    const options = yield* optionsOf(input)
+    const summary: Backup.BackupSummary = yield* carryOut(input, options)
     yield* warnOfLeftovers(summary)
     if (!input.plan) yield* tell(summary)
     if (summary.entries.warnings > 0) yield* doneWithWarnings
@@ -241,6 +251,10 @@ export const backup = Command.make("backup", flags, (input) =>
     {
       command: "granary backup home.pxar:/home --plan",
       description: "What would be stored, and what it costs"
+    },
+    {
+      command: "granary backup -r backup@pbs!laptop@pbs.example:store1 home.pxar:/home",
+      description: "To a Proxmox Backup Server, or granary serve"
     },
     { command: "pg_dump db | granary backup db.log:-", description: "Back up what another program writes" }
   ])

@@ -187,7 +187,9 @@ export const gc = Command.make("gc", flags, ({ cutoff, mark, plan }) =>
   Effect.gen(function* () {
     const options: Gc.GcOptions = { mark, ...(yield* cutoffOf(cutoff)) }
     const work = plan ? tellPlan(options) : collect(options)
-    yield* finish(yield* withDatastore(work, { writes: true, plans: plan }))
+    yield* finish(
+      yield* withDatastore(work, { writes: true, plans: plan, needsChunks: "garbage collection" })
+    )
   })
 ).pipe(
   Command.withDescription("Remove chunks that no snapshot needs; backups may go on meanwhile"),

@@ -31,7 +31,7 @@ const settings = {
     "remote-ns": text("remote-ns", "The namespace there; the root by default", "NAMESPACE"),
     remote: text(
       "remote",
-      "The other server, for Proxmox Backup Server: only its own jobs can run then",
+      "The server that has the other datastore (granary remote); without it that is configured here",
       "REMOTE"
     ),
     "sync-direction": text("sync-direction", "pull (default): from the other one; push: to it", "DIRECTION"),

@@ -18,7 +18,7 @@ const flags = {
 export const s3Refresh = Command.make("s3-refresh", flags, ({ plan }) =>
   Effect.gen(function* () {
     const place = yield* repository
-    if (place.kind === "folder") return yield* notInBucket
+    if (place.kind === "folder" || place.kind === "remote") return yield* notInBucket
     if (place.kind === "s3") {
       const { refresh } = yield* Effect.promise(() => import("../S3Refresh.ts"))
       return yield* print(yield* refresh(place, { isDryRun: plan }))

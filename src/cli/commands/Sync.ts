@@ -11,7 +11,8 @@ const dryRun = Flag.Boolean("dry-run").pipe(
   Flag.withDefault(false)
 )
 
-const repositoryForm = "a folder, the name of a configured datastore, or s3:ENDPOINT-ID/BUCKET/STORE"
+const repositoryForm =
+  "a folder, the name of a configured datastore, s3:ENDPOINT-ID/BUCKET/STORE, or USER@REALM!TOKEN@HOST:STORE"
 
 const yes = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
@@ -49,7 +50,9 @@ const flags = {
   rateOut: rate("rate-out", "Bytes written to the target per second at most"),
   burstOut: rate("burst-out", "Bytes written at once after a pause"),
   owner: Flag.String("owner").pipe(
-    Flag.withDescription("Whom groups belong to that come into being on the target"),
+    Flag.withDescription(
+      "Whom groups belong to that come into being on the target; on a server whoever logs in"
+    ),
     Flag.withDefault("root@pam")
   ),
   dryRun

@@ -157,7 +157,8 @@ export const verify = Command.make("verify", flags, ({ what, plan: isPlan, ...gi
     const selection = Option.isSome(what) ? yield* parseWhat(what.value) : {}
     const options = yield* planOptions(given)
     const planning = VerifyPlan.make({ namespace: yield* namespace, ...selection, ...options })
-    yield* withWorkingDatastore(carryOut(planning, { crypt, isPlan }), { plans: isPlan })
+    const looks = options.depth === "listed" ? { needsChunks: "looking for chunks" } : {}
+    yield* withWorkingDatastore(carryOut(planning, { crypt, isPlan }), { plans: isPlan, ...looks })
   })
 ).pipe(
   Command.withDescription("Read everything and check it against its checksums"),

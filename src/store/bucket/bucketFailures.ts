@@ -23,14 +23,17 @@ export const asFilesError = (operation: string, path: string, error: ObjectStore
     detail: { message: error.message, hint: error.hint }
   })
 
-export const readOnlyDetail = "the datastore was opened without a cache folder, for reading only"
+export const readOnlyAdvice = {
+  message: "the datastore was opened without a cache folder, for reading only",
+  hint: "open it with a cache folder"
+}
 
 export const readOnly = (operation: string, path: string): FilesError =>
   new FilesError({
     operation,
     path,
     reason: "ReadOnlyFileSystem",
-    detail: { message: readOnlyDetail, hint: "open it with a cache folder" }
+    detail: readOnlyAdvice
   })
 
 export const notFound = (operation: string, path: string): FilesError =>
