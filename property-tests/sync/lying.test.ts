@@ -1,7 +1,7 @@
 /**
- * Stores that fail and lie: at every single call of a sync the source, in turn, answers an error, or bytes that are not
- * what was asked for; and every single call of the target's machine fails. What the target had stays, what it lists is
- * whole, nothing breaks down, and the next sync, with both ends honest again, ends with all that it promises.
+ * Stores that fail and lie: at every single call of a sync the source, in turn, answers an error, or bytes that are
+ * not what was asked for; and every single call of the target's machine fails. What the target had stays, what it
+ * lists is whole, nothing breaks down, and the next sync, with both ends honest again, ends with all that it promises.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,7 @@
 /**
  * Whatever names a source's manifest gives (R20): a sync reads nothing outside of the snapshot on the source, writes,
- * changes and removes nothing outside of it on the target, and takes no such snapshot; its neighbours come all the same.
+ * changes and removes nothing outside of it on the target, and takes no such snapshot; its neighbours come all the
+ * same.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,7 @@
 /**
- * After any sequence of backups, removals, marks, verifications, collections and syncs the target holds what the options
- * of the syncs promise, to the last file; and a plan says what a run does. `GRANARY_EXPLORE=full` looks for hours.
+ * After any sequence of backups, removals, marks, verifications, collections and syncs the target holds what the
+ * options of the syncs promise, to the last file; and a plan says what a run does. `GRANARY_EXPLORE=full` looks for
+ * hours.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

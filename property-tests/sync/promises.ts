@@ -2,8 +2,8 @@
  * promises: what two stores hold, as plain values, and what everything that is done to them comes to: what backups,
  * removals, marks, verifications, collections and syncs promise, in the fewest words.
  *
- * It is the other side of the tests, so nothing of `src/sync` is in here: it is written down from what docs/sync.md and
- * Proxmox Backup Server's manual say.
+ * It is the other side of the tests, so nothing of `src/sync` is in here: it is written down from what docs/sync.md
+ * and Proxmox Backup Server's manual say.
  */
 
 export type End = "source" | "target"
@@ -158,7 +158,9 @@ const below = ({ namespaces }: Store, anchor: string, maxDepth: number | undefin
 
 const isBad = ({ finished, verified }: Copy): boolean => !finished || verified === "failed"
 
-/** Whole, as the source has it; whether it is protected is the target's own business, and so is a log that is there. */
+/**
+ * Whole, as the source has it; whether it is protected is the target's own business, and so is a log that is there.
+ */
 const replaced = (copy: Copy, there: Copy | undefined): Copy => ({
   ...copy,
   protected: there?.protected ?? false,

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as RequestCosts from "../objectstore/RequestCosts.ts"
+import { ChunkCodec } from "../platform/ChunkCodec.ts"
 import { Progress } from "../platform/Progress.ts"
 import { SyncReporter } from "../sync/SyncEvent.ts"
 import * as SyncJob from "../sync/SyncJob.ts"
@@ -88,7 +89,7 @@ const asKnown = ({ target }: Ends, options: SyncOptions): SyncOptions =>
 
 const work = (ends: Ends, { isDryRun, ...request }: SyncRequest) =>
   Effect.gen(function* () {
-    const job = SyncJob.make(ends.source.port, ends.target.port)
+    const job = SyncJob.make(ends.source.port, ends.target.port, yield* ChunkCodec)
     const options = asKnown(ends, request.options)
     if (isDryRun) return yield* tellPlan(ends, yield* observed(job.plan(options)))
     return yield* tellSummary(yield* observed(job.run(options)))

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { statSync } from "node:fs"
 import * as RemoteConfig from "../config/RemoteConfig.ts"
 import * as DatastoreName from "../model/DatastoreName.ts"
 import type { AuthId } from "../model/AuthId.ts"
@@ -14,7 +15,7 @@ import * as RemoteSource from "../remote/RemoteSource.ts"
 import * as RemoteTarget from "../remote/RemoteTarget.ts"
 import * as DatastoreSource from "../sync/DatastoreSource.ts"
 import * as DatastoreTarget from "../sync/DatastoreTarget.ts"
-import type { SyncSource } from "../sync/SyncSource.ts"
+import type { StoreListing, SyncSource } from "../sync/SyncSource.ts"
 import type { SyncTarget } from "../sync/SyncTarget.ts"
 import { configFolder } from "./ConfigFlag.ts"
 import { CommandFailed, parseInput } from "./Failure.ts"
@@ -68,6 +69,21 @@ const connect = (place: SyncPlace) => {
   return Effect.succeed({ place })
 }
 
+const placesOf = (folder: string): ReadonlyArray<string> => {
+  try {
+    const { dev, ino } = statSync(folder, { bigint: true })
+    return [`folder ${ino} on device ${dev}`]
+  } catch {
+    return []
+  }
+}
+
+/** A folder is known by its place on its disk as well: a link or a second mount is another path to the same. */
+const knownByPlace = <Port extends StoreListing>(port: Port, folder: string): Port => ({
+  ...port,
+  identities: [...port.identities, ...placesOf(folder)]
+})
+
 export const openSource = (place: SyncPlace, options: OpenOptions) =>
   Effect.gen(function* () {
     const found = yield* connect(place)
@@ -80,7 +96,8 @@ export const openSource = (place: SyncPlace, options: OpenOptions) =>
       return end
     }
     const store = yield* openPlace(found.place, options)
-    return { port: DatastoreSource.make(store), isInBucket: store.bucket !== undefined }
+    const port = knownByPlace(DatastoreSource.make(store), store.layout.base)
+    return { port, isInBucket: store.bucket !== undefined }
   })
 
 export const openTarget = (place: SyncPlace, options: OpenOptions) =>
@@ -95,5 +112,6 @@ export const openTarget = (place: SyncPlace, options: OpenOptions) =>
       return end
     }
     const store = yield* openPlace(found.place, options)
-    return { port: yield* DatastoreTarget.make(store), isInBucket: store.bucket !== undefined }
+    const port = knownByPlace(yield* DatastoreTarget.make(store), store.layout.base)
+    return { port, isInBucket: store.bucket !== undefined }
   })

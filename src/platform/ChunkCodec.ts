@@ -16,8 +16,8 @@
  *   file that could not be read, for only the former condemns a chunk.
  * - `encode` answers in memory what `stage` would have written, at the beginning of `room` if there is one. `data`
  *   stays as it is; it is not read, and the room not written to, when it has ended or its fiber was interrupted.
- * - `receive` judges a blob as `judge` does and, when it is good, writes it as it is to the new file `temporaryPath`; of
- *   any other nothing is written. The blob is given away, but for a failure with `NotFound`: where the folder is
+ * - `receive` judges a blob as `judge` does and, when it is good, writes it as it is to the new file `temporaryPath`;
+ *   of any other nothing is written. The blob is given away, but for a failure with `NotFound`: where the folder is
  *   missing, the same blob can be received again.
  * - `decode` and `judge` come to the same as `load` and `check` of a file that holds `blob`. It stays as it is, and
  *   what `decode` answers is never a part of it, unless it was given away with `consumes`.

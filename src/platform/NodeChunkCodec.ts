@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { existsSync } from "node:fs"
-import * as path from "node:path"
+import { dirname } from "node:path"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import type { Digest } from "../model/Digest.ts"
 import { ChunkCodec, ChunkError, type Encoded, intoTarget, type ReceiveRequest } from "./ChunkCodec.ts"
@@ -88,7 +88,7 @@ const receive = (
 ): Effect.Effect<Verdict, FilesError> =>
   Effect.suspend(() => {
     const { temporaryPath } = request
-    if (!existsSync(path.dirname(temporaryPath))) {
+    if (!existsSync(dirname(temporaryPath))) {
       return Effect.fail(new FilesError({ operation: "write", path: temporaryPath, reason: "NotFound" }))
     }
     return Effect.flatMap(

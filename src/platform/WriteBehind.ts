@@ -1,6 +1,6 @@
 /**
- * WriteBehind: encodes chunks and writes them to files for a worker thread, which hashes and encodes the next ones while
- * threads of the system's pool wait for the disk. A thread that waited itself would leave its processor idle.
+ * WriteBehind: encodes chunks and writes them to files for a worker thread, which hashes and encodes the next ones
+ * while threads of the system's pool wait for the disk. A thread that waited itself would leave its processor idle.
  *
  * A chunk that is not written from where it lies gets an aligned room. A thread has two: one that is written from while
  * the other is filled. So memory is bounded, whatever is asked for; who finds both taken waits its turn.

@@ -4,7 +4,7 @@
  * `node:fs`. Files are written by `WriteBehind`.
  */
 import type { CryptConfig } from "../format/CryptConfig.ts"
-import * as DataBlob from "../format/DataBlob.ts"
+import type * as DataBlob from "../format/DataBlob.ts"
 import {
   checkBlob,
   decodeChunk,

@@ -19,7 +19,6 @@ import * as ArchiveName from "../model/ArchiveName.ts"
 import type { CryptMode } from "../model/CryptMode.ts"
 import * as Digest from "../model/Digest.ts"
 import { DigestTable } from "../model/DigestTable.ts"
-import { decodeChunk, digestOf, encodeChunk } from "../platform/chunkContent.ts"
 import { Entropy } from "../platform/Entropy.ts"
 import type { IndexTransfer } from "./ChunkTransfer.ts"
 import { decodeOrCorrupt } from "./decodeManifest.ts"
@@ -80,10 +79,13 @@ const fetchContent = (
     const fetch = scene.rateIn.incoming(DataBlob.encodedSizeMax(sizeBytes))(source.chunk(digest))
     const blob = yield* scene.retrying(within({ side: "source" })(fetch))
     meter.count({ chunkBytes: blob.length })
-    const content = decodeChunk(blob, { digest, sizeBytes, crypt: recoding.from })
-    if (content instanceof Uint8Array) return content
-    const reason = content.reason === "KeyNeeded" ? "KeyNeeded" : "Corrupt"
-    return yield* syncError(reason, `chunk ${digest}: ${content.detail}`, { side: "source" })
+    return yield* Effect.mapError(
+      scene.recodingWork.decode(blob, { digest, sizeBytes, crypt: recoding.from, consumes: true }),
+      ({ detail, reason }) =>
+        syncError(reason === "KeyNeeded" ? reason : "Corrupt", `chunk ${digest}: ${detail}`, {
+          side: "source"
+        })
+    )
   })
 
 const asIndex = ({ bytes }: EncodedIndex): ChunkIndex => DynamicIndex.decode(bytes)
@@ -110,13 +112,15 @@ const recodeChunk = (
     const old = { digest: index.digest(chunk), sizeBytes: index.end(chunk) - index.start(chunk) }
     if (digests.get(old.digest) !== undefined) return
     const data = yield* fetchContent(work, old)
-    const digest = digestOf(data, recoding.to)
+    const { recodingWork } = scene
+    const digest = Digest.fromBytes(yield* recodingWork.digest(data, recoding.to))
     const single = { uuid: new Uint8Array(16), ctime: 0, entries: [{ end: data.length, digest }] }
     yield* scene.chunks.bring({
       index: asIndex(DynamicIndex.encode(single)),
       archive: { name, sizeBytes: index.sizeBytes },
       encrypted: recoding.to !== undefined,
-      chunk: () => Effect.sync(() => encodeChunk({ data, compress: true, crypt: recoding.to }).blob),
+      chunk: () =>
+        Effect.map(recodingWork.encode({ data, compress: true, crypt: recoding.to }), ({ blob }) => blob),
       onChunk: ({ outcome }) => meter.count(outcome === "stored" ? { chunks: 1 } : { presentChunks: 1 })
     })
     digests.set(old.digest, digest)

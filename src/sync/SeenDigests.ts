@@ -3,9 +3,9 @@
  *
  * A table of digests doubles when it is full, so a digest of one takes from 53 to 106 bytes, and while it doubles half
  * as much again. So there are sixteen, whose shares of all digests differ by a sixteenth of a doubling from one to the
- * next: they double one after the other, and together a digest takes some 76 bytes at every size, and less than 90 while
- * one of them doubles. That holds for digests as they are; somebody who makes content for the purpose can come to what
- * a single table would take.
+ * next: they double one after the other, and together a digest takes some 76 bytes at every size, and less than 90
+ * while one of them doubles. That holds for digests as they are; somebody who makes content for the
+ * purpose can come to what a single table would take.
  *
  * Invariant: which table a digest is in, its first byte alone says.
  */
@@ -13,7 +13,7 @@ import { DigestTable } from "../model/DigestTable.ts"
 
 const tableCount = 16
 
-/** The table of each first byte: shares fall from table to table, the last has half of what one before the first had. */
+/** The table of each first byte: shares fall from table to table, by half from the first to one behind the last. */
 const tableOfByte: Uint8Array = (() => {
   const shares = Array.from({ length: tableCount }, (_, table) => 2 ** (-table / tableCount))
   const all = shares.reduce((sum, share) => sum + share, 0)
@@ -56,6 +56,8 @@ export class SeenDigests {
   }
 
   #tableOf(bytes: Uint8Array, offset: number): DigestTable {
-    return this.#tables[tableOfByte[bytes[offset] ?? 0] ?? 0]!
+    const table = this.#tables[tableOfByte[bytes[offset] ?? 0] ?? 0]
+    if (table === undefined) throw new RangeError("a first byte has no table")
+    return table
   }
 }

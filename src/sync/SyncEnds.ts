@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Namespace from "../model/Namespace.ts"
 import * as NamespaceMapping from "./NamespaceMapping.ts"
+import type { RecodingWork } from "./RecodingWork.ts"
 import type { Retrying } from "./Retries.ts"
 import { type SyncError, syncError, within } from "./SyncError.ts"
 import * as SyncOptions from "./SyncOptions.ts"
@@ -14,6 +15,8 @@ import type { SyncTarget } from "./SyncTarget.ts"
 export interface SyncEnds {
   readonly source: SyncSource["Service"]
   readonly target: SyncTarget["Service"]
+  /** Who encrypts and decrypts; the calling thread when absent. */
+  readonly recodingWork?: RecodingWork
 }
 
 export interface SyncNamespaces {
@@ -35,10 +38,12 @@ const checkDifferent = (
 ): Effect.Effect<void, SyncError> => {
   if (!source.identities.some((identity) => target.identities.includes(identity))) return Effect.void
   const overlaps =
-    Namespace.isWithin(sourceNamespace, targetNamespace) ||
-    Namespace.isWithin(targetNamespace, sourceNamespace)
+    sourceNamespace !== targetNamespace &&
+    (Namespace.isWithin(sourceNamespace, targetNamespace) ||
+      Namespace.isWithin(targetNamespace, sourceNamespace))
   const more = overlaps ? `; ${nameOf(sourceNamespace)} and ${nameOf(targetNamespace)} overlap, too` : ""
-  return Effect.fail(syncError("Refused", `source and target are the same datastore, ${source.title}${more}`))
+  const titles = source.title === target.title ? source.title : `${source.title}, which is ${target.title}`
+  return Effect.fail(syncError("Refused", `source and target are the same datastore, ${titles}${more}`))
 }
 
 /** All that can be said before anybody has looked. */

@@ -17,6 +17,7 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type * as SyncEnds from "./SyncEnds.ts"
 import type { SyncError } from "./SyncError.ts"
+import type { RecodingWork } from "./RecodingWork.ts"
 import { type SyncEvent, SyncReporter } from "./SyncEvent.ts"
 import type { PlanOptions, SyncOptions } from "./SyncOptions.ts"
 import type { SyncPlan } from "./SyncPlan.ts"
@@ -51,8 +52,13 @@ const eventsOf = (ends: SyncEnds.SyncEnds, options: SyncOptions): Stream.Stream<
     )
   )
 
-export const make = (source: SyncSource["Service"], target: SyncTarget["Service"]): SyncJob["Service"] => {
-  const ends = { source, target }
+/** With a codec its threads encrypt and decrypt chunks; without one the calling thread does. */
+export const make = (
+  source: SyncSource["Service"],
+  target: SyncTarget["Service"],
+  codec?: RecodingWork
+): SyncJob["Service"] => {
+  const ends = { source, target, ...(codec === undefined ? {} : { recodingWork: codec }) }
   return SyncJob.of({
     plan: (options) => SyncPlanner.plan(ends, options),
     run: (options) => SyncRun.run(ends, options),

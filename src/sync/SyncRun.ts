@@ -17,6 +17,7 @@ import * as GroupFilter from "./GroupFilter.ts"
 import * as GroupSync from "./GroupSync.ts"
 import type { ListedGroup } from "./ListedSnapshot.ts"
 import type * as NamespaceMapping from "./NamespaceMapping.ts"
+import { onThisThread } from "./RecodingWork.ts"
 import * as Retries from "./Retries.ts"
 import * as SyncEnds from "./SyncEnds.ts"
 import { placeOf, type SyncError, within } from "./SyncError.ts"
@@ -99,6 +100,7 @@ const makeScene = (
       chunks,
       transferInto,
       recoded: new DigestMap(),
+      recodingWork: ends.recodingWork ?? onThisThread,
       rateIn,
       rateOut,
       retrying,

@@ -2,6 +2,7 @@
 import type * as Effect from "effect/Effect"
 import type { ChunkTransfer } from "./ChunkTransfer.ts"
 import type { DigestMap } from "./DigestMap.ts"
+import type { RecodingWork } from "./RecodingWork.ts"
 import type { Retrying } from "./Retries.ts"
 import type { Reporter } from "./SyncEvent.ts"
 import type { CheckedOptions } from "./SyncOptions.ts"
@@ -24,6 +25,7 @@ export interface SyncScene {
   readonly report: Reporter
   /** Of a sync that encrypts or decrypts: what a digest of the source is called on the target. */
   readonly recoded: DigestMap
+  readonly recodingWork: RecodingWork
   /** Of the whole sync. */
   readonly meter: SyncMeter
 }

@@ -210,7 +210,7 @@ describe("granary sync run", () => {
     assertFails(await run("sync", "run", "nightyl"), 1, /nightyl: .*did you mean nightly\?/)
 
     await succeed("job", "sync", "update", "nightly", "--remote", "pbs1")
-    assertFails(await run("sync", "run", "nightly"), 1, /with the remote pbs1/)
+    assertFails(await run("sync", "run", "nightly"), 1, /pbs1: there is no such remote/)
     await succeed("job", "sync", "update", "nightly", "--delete", "remote", "--active-encryption-key", "k-1")
     assertFails(await run("sync", "run", "nightly"), 2, /sync job nightly needs a key \(.*k-1/)
   })

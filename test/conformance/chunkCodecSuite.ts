@@ -1,7 +1,6 @@
 /**
- * What every implementation of ChunkCodec must do: its obligations, for all four kinds of blobs, in shared
- * memory and in any other. The layer brings the Files that the codec works on, so that the tests can prepare
- * and damage chunk files.
+ * What every implementation of ChunkCodec must do: its obligations, for all four kinds of blobs, in shared memory and in
+ * any other. The layer brings the Files that the codec works on, so that the tests can prepare and damage chunk files.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -363,6 +362,16 @@ const decodeTests = (run: Run): void => {
 }
 
 const judgeTests = (run: Run): void => {
+  run("receive writes what is good", (codec, folder, files) =>
+    Effect.gen(function* () {
+      yield* stageAt(codec, `${folder}/a`, chunkOf(softData(1)))
+      const blob = Uint8Array.from(yield* files.readFile(`${folder}/a`, 2 ** 20))
+      const to = { ...expected("", chunkOf(softData(1))), temporaryPath: `${folder}/b`, sync: false }
+      assert.strictEqual((yield* codec.receive({ ...to, blob: blob.slice(1) })).state, "corrupt")
+      assert.strictEqual((yield* codec.receive({ ...to, blob: blob.slice() })).state, "good")
+      assert.deepStrictEqual(bytes(yield* files.readFile(`${folder}/b`, 2 ** 20)), bytes(blob))
+    })
+  )
   run("judge gives the verdicts of check, and leaves the blob as it is", (codec, folder, files) =>
     Effect.gen(function* () {
       for (const [index, [, sample]] of samples.entries()) {

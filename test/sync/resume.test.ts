@@ -132,6 +132,44 @@ describe("a sync that is stopped", () => {
   })
 })
 
+describe("a group of the target without an owner", () => {
+  const ownerOf = (scene: Scene) =>
+    inStore(scene.target, ({ hierarchy }) => hierarchy.owner(Namespace.root, BackupGroup.parse("vm/100")))
+
+  it("is what a death left of a new one, and is taken", () => {
+    for (const content of [undefined, ""]) {
+      const scene = new Scene()
+      play(
+        Effect.gen(function* () {
+          yield* scene.backUpDays(scene.source, "vm/100", [["a"]])
+          scene.target.disk.makeDirectory("/target/vm", 0o755, 0)
+          scene.target.disk.makeDirectory("/target/vm/100", 0o755, 0)
+          if (content !== undefined) scene.target.disk.create("/target/vm/100/owner", 0o644, 0)
+          assert.strictEqual((yield* scene.sync()).failedGroups, 0)
+          assert.strictEqual(yield* ownerOf(scene), "backup@pbs")
+          yield* assertSame(scene)
+        })
+      )
+    }
+  })
+
+  it("belongs to nobody when it has snapshots, and fails", () => {
+    const scene = new Scene()
+    play(
+      Effect.gen(function* () {
+        yield* scene.backUpDays(scene.source, "vm/100", [["a"], ["b"]])
+        yield* scene.backUpDays(scene.target, "vm/100", [["a"]])
+        scene.target.disk.unlink("/target/vm/100/owner", 0)
+        const { failedGroups, groups } = yield* scene.sync()
+        assert.strictEqual(failedGroups, 1)
+        assert.match(groups[0]?.error?.message ?? "", /^target: vm\/100: this backup group has no owner/)
+        assert.deepStrictEqual(yield* snapshotsOf(scene.target), ["vm/100@0"])
+        assert.isFalse(scene.target.disk.list("/target/vm/100", 0).some(([name]) => name === "owner"))
+      })
+    )
+  })
+})
+
 describe("garbage collection beside a sync", () => {
   it("leaves the chunks alone that no snapshot names yet, however long it takes", () => {
     const scene = new Scene()

@@ -148,7 +148,9 @@ export class SyncWorld {
       .pipe(inProcess(name))
   }
 
-  /** One that ends well although a chunk was not there when it began to finish, and is not there now, has not looked. */
+  /**
+   * One that ends well although a chunk was not there when it began to finish, and is not there now, has not looked.
+   */
   #witnessed(target: Target, simulation: Simulation["Service"]): Target {
     const absentAmong = (digests: ReadonlyArray<string>) =>
       Effect.provideService(this.target.absentAmong(digests), Simulation, simulation)

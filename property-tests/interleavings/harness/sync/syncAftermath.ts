@@ -1,10 +1,11 @@
 /**
- * syncAftermath: a sync that dies at any of its steps, by a kill or a power loss on both ends, and what comes after: what
- * is on the disks then, the same sync again, and, a month later, a prune and two garbage collections on the target.
+ * syncAftermath: a sync that dies at any of its steps, by a kill or a power loss on both ends, and what comes after:
+ * what is on the disks then, the same sync again, and, a month later, a prune and two garbage collections on the
+ * target.
  *
  * After the death the invariants must hold as the disks are; the repeated sync must end with what its options promise;
- * in the end nothing may be left of what died, and the source is as it was. Steps are the calls that change something on the target: a sync
- * changes nothing on the source, and between two changes a death makes no difference.
+ * in the end nothing may be left of what died, and the source is as it was. Steps are the calls that change something
+ * on the target: a sync changes nothing on the source, and between two changes a death makes no difference.
  */
 import * as Cause from "effect/Cause"
 import type * as Effect from "effect/Effect"

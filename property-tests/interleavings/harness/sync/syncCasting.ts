@@ -59,6 +59,16 @@ interface Part {
 
 const later = startMillis / 1000
 
+/** Somebody may have protected it. */
+const unlessProtected = <E extends { readonly _tag: string; readonly reason?: string }>(
+  work: StoreEffect<unknown, E>
+) =>
+  Effect.catchIf(
+    work,
+    ({ reason }) => reason === "Protected",
+    () => Effect.void
+  )
+
 /** What is done on the one end or the other, by anybody. */
 const kinds: ReadonlyArray<(draw: Draw) => Part> = [
   (draw) => {
@@ -72,7 +82,11 @@ const kinds: ReadonlyArray<(draw: Draw) => Part> = [
   () => ({ name: "verify", end: "source", work: () => verify() }),
   (draw) => {
     const one = draw(2) === 0 ? copied : vanished
-    return { name: `forget ${one.directory}`, end: "target", work: ({ target }) => forget(target, one) }
+    return {
+      name: `forget ${one.directory}`,
+      end: "target",
+      work: ({ target }) => unlessProtected(forget(target, one))
+    }
   },
   () => ({ name: "gc", end: "target", work: () => collect() }),
   (draw) => ({ name: "gc", end: "target", work: () => collect({ mark: draw(2) === 0 ? "atime" : "set" }) }),

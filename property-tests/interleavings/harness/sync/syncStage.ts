@@ -1,6 +1,6 @@
 /**
- * syncStage: a world of two stores and what is done in it, as a scenario of the laboratory. The invariants are looked at
- * on both ends after every step of every run, and what is left over at its end on both.
+ * syncStage: a world of two stores and what is done in it, as a scenario of the laboratory. The invariants are looked
+ * at on both ends after every step of every run, and what is left over at its end on both.
  */
 import * as Effect from "effect/Effect"
 import { type Outcome, type Scenario, Simulation } from "../../../../src/testing.ts"

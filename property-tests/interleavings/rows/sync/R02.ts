@@ -1,6 +1,6 @@
 /**
- * R2 and R6 for a sync: what the target has is claimed and not fetched: the sweep takes it in the moment of the claim, or
- * a verification condemns it right after.
+ * R2 and R6 for a sync: what the target has is claimed and not fetched: the sweep takes it in the moment of the claim,
+ * or a verification condemns it right after.
  */
 import * as Effect from "effect/Effect"
 import { condemn, collect, insertLoose, withoutRules } from "../../harness/actors.ts"

@@ -1,4 +1,6 @@
-/** R15 for a sync: what it claimed and stored is named by no index yet, and two days are long for a garbage collection. */
+/**
+ * R15 for a sync: what it claimed and stored is named by no index yet, and two days are long for a garbage collection.
+ */
 import * as Effect from "effect/Effect"
 import { collect, insertLoose, withoutRules } from "../../harness/actors.ts"
 import { callsOnHosts, noCalls } from "../../harness/points.ts"

@@ -1,6 +1,6 @@
 /**
- * R25: what is protected on the target stays protected, and stays: a snapshot that is copied once more keeps its mark, and
- * one that vanished from the source is kept from the moment on at which somebody has protected it.
+ * R25: what is protected on the target stays protected, and stays: a snapshot that is copied once more keeps its mark,
+ * and one that vanished from the source is kept from the moment on at which somebody has protected it.
  */
 import * as Effect from "effect/Effect"
 import * as ArchiveName from "../../../../src/model/ArchiveName.ts"

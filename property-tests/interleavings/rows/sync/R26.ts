@@ -1,6 +1,6 @@
 /**
- * R26: a filter of a sync passes a snapshot over, or begins to while the sync runs, for a verification on the source has
- * found it damaged: it is still there, so the target's copy is no vanished one.
+ * R26: a filter of a sync passes a snapshot over, or begins to while the sync runs, for a verification on the source
+ * has found it damaged: it is still there, so the target's copy is no vanished one.
  */
 import * as Effect from "effect/Effect"
 import { snapshotAt, verify } from "../../harness/actors.ts"

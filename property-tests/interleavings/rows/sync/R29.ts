@@ -1,6 +1,6 @@
 /**
- * R29 for a sync: it is killed, or the power goes on both ends, at any of its steps. What is on the target then must be as
- * good as before, and the same sync again must end with all that it promises, and leave nothing of what died.
+ * R29 for a sync: it is killed, or the power goes on both ends, at any of its steps. What is on the target then must
+ * be as good as before, and the same sync again must end with all that it promises, and leave nothing of what died.
  */
 import * as Effect from "effect/Effect"
 import * as BackupGroup from "../../../../src/model/BackupGroup.ts"

@@ -1,6 +1,6 @@
 /**
- * What a sync holds: the group and the snapshot of the target that it works on. Others remove, protect and copy there at
- * the same time, and on the source too.
+ * What a sync holds: the group and the snapshot of the target that it works on. Others remove, protect and copy there
+ * at the same time, and on the source too.
  */
 import * as BackupGroup from "../../../../src/model/BackupGroup.ts"
 import { collect, forget, group, prune, snapshotAt, yielding } from "../../harness/actors.ts"
