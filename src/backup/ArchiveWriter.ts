@@ -166,7 +166,7 @@ export const open = (
   cutting: Cutting
 ): Effect.Effect<ArchiveWriter, SessionFailure, Scope.Scope> =>
   Effect.gen(function* () {
-    const { statistics, known, digest } = session
+    const { statistics, known } = session
     const entropy = yield* Entropy
     const upload = yield* session.openArchive(
       archive,
@@ -200,7 +200,14 @@ export const open = (
     }
 
     const store = storeChunk(session, upload, true)
-    const ingest = yield* Ingest.make({ scanner, chunker, slotCount, digest, announce, store })
+    const ingest = yield* Ingest.make({
+      scanner,
+      chunker,
+      slotCount,
+      digest: session.digest,
+      announce,
+      store
+    })
 
     const inject = (chunks: ChunkRange) =>
       Effect.andThen(
@@ -211,7 +218,7 @@ export const open = (
     const zeroChunk = yield* Effect.cached(
       Effect.suspend(() => {
         const data = new Uint8Array(chunker.maximumBytes)
-        return Effect.map(digest(data), (zeros) => ({ data, digest: zeros }))
+        return Effect.map(session.digest(data), (zeros) => ({ data, digest: zeros }))
       })
     )
 

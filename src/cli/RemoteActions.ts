@@ -1,4 +1,7 @@
-/** RemoteActions: what the commands of `granary remote` do with the configuration. Secrets never come from the command line. */
+/**
+ * RemoteActions: what the commands of `granary remote` do with the configuration. Secrets never come from the command
+ * line.
+ */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"

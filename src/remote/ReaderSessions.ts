@@ -1,7 +1,7 @@
 /**
  * ReaderSessions: sessions of the reader protocol, one for each snapshot that is being read. A session is opened when
- * it is wanted, and closed when nobody has used it for a while: as long as it is open, nobody can remove the snapshot on
- * the server.
+ * it is wanted, and closed when nobody has used it for a while: as long as it is open, nobody can remove the snapshot
+ * on the server.
  *
  * Invariants: whoever uses a session has it open until the use has ended. One that broke is replaced, and the use begun
  * once more, once. Idle sessions above eight are closed at once, the one that was used least recently first.

@@ -142,7 +142,7 @@ export const open = (
   Effect.gen(function* () {
     const { group, key, namespace, reusePrevious = true } = options
     const listed = yield* listGroup(remote, options)
-    const newest = listed.filter(({ finished }) => finished).at(-1)
+    const newest = listed.findLast(({ finished }) => finished)
     const snapshot = Snapshot.make(group, yield* chooseTime(options, newest?.snapshot))
     const calls = yield* told(Calls.open(remote, namespace, snapshot))
     const entropy = yield* Entropy

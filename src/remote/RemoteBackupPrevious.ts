@@ -60,7 +60,7 @@ export const find = (
     if (manifest === undefined) return undefined
     const snapshot = Snapshot.make(group, time)
     if (Snapshot.order(manifest.snapshot, snapshot) !== 0) return undefined
-    const isOurs = yield* Effect.catch(PreviousArchive.isOfKey(manifest, key), () => Effect.succeed(false))
+    const isOurs = yield* PreviousArchive.isOfKey(manifest, key).pipe(Effect.orElseSucceed(() => false))
     return isOurs ? { snapshot, manifest } : undefined
   })
 

@@ -4,8 +4,8 @@
  *
  * What the protocol cannot do, and what is done instead:
  * - Nobody can ask a server whether it has a chunk, or hold chunks there before a snapshot names them. Chunks are
- *   claimed for one snapshot: those of the snapshot that it builds on, which the server holds, and no others. The plan of
- *   a sync counts every chunk as one to be transferred.
+ *   claimed for one snapshot: those of the snapshot that it builds on, which the server holds, and no others. The plan
+ *   of a sync counts every chunk as one to be transferred.
  * - A group is held while a session of it is open, and not between two snapshots. Who makes a backup in between is
  *   noticed: the server takes no snapshot that is older than its newest.
  * - A group belongs to the user or token that makes it.

@@ -3,8 +3,8 @@
  * takes encoded chunks and finished indexes.
  *
  * A server takes an index only when it knows that this session has its chunks: those of the snapshot that it builds on,
- * and those uploaded in the session. So the intake is the snapshot's own, and what another snapshot of the same sync has
- * uploaded is uploaded again, as Proxmox Backup Server's push does.
+ * and those uploaded in the session. So the intake is the snapshot's own, and what another snapshot of the same sync
+ * has uploaded is uploaded again, as Proxmox Backup Server's push does.
  *
  * Invariants: what is uploaded was proven. The manifest goes out last. A connection that breaks ends the snapshot, and
  * the server leaves nothing of it.
@@ -125,7 +125,7 @@ export const open = (
   Effect.gen(function* () {
     const calls = yield* Effect.retry(Calls.open(remote, namespace, snapshot), {
       schedule: briefly,
-      while: ({ reason }) => reason === "Busy"
+      while: ({ isTransient }) => isTransient
     })
     const entropy = yield* Entropy
     const known = new KnownChunks(Buffer.from(entropy(4)).readUInt32LE())

@@ -82,7 +82,7 @@ interface Run {
   /** Everything is read, so that success means something. */
   readonly isThorough: boolean
   readonly upid: string
-  /** Nothing can be recorded in this store: it was told once. */
+  /** Nothing can be recorded in a store behind a network, as was told once. */
   isUnrecorded: boolean
   /** Of the key that was given. */
   readonly fingerprint: string | undefined
@@ -111,7 +111,8 @@ const recordState = (run: Run, planned: PlannedSnapshot, state: "ok" | "failed")
         Effect.catchTag(["FilesError", "ObjectStoreError", "StoreError"], (error) =>
           // The verdict stands even where it cannot be written down, on a read-only store for example.
           Effect.sync(() => {
-            const isLasting = error.reason === "ReadOnlyFileSystem" || error.reason === "Refused"
+            const isRefusal = error.reason === "ReadOnlyFileSystem" || error.reason === "Refused"
+            const isLasting = isRefusal && run.datastore.isDistant
             if (isLasting && run.isUnrecorded) return
             run.isUnrecorded ||= isLasting
             report({

@@ -29,9 +29,9 @@ const mebibyte = 1024 * 1024
 
 const writeImage = (path: string): void => {
   const fd = openSync(path, "w")
-  writeSync(fd, noise("front", 5 * mebibyte), 0)
-  writeSync(fd, "end", 40 * mebibyte)
-  ftruncateSync(fd, 41 * mebibyte + 5)
+  writeSync(fd, noise("front", mebibyte), 0)
+  writeSync(fd, "end", 9 * mebibyte)
+  ftruncateSync(fd, 9 * mebibyte + 5)
   closeSync(fd)
 }
 
@@ -56,7 +56,7 @@ describe("a backup to a server", () => {
         const folder = yield* scratchFolder
         const image = join(folder, "disk")
         writeImage(image)
-        const dump = noise("dump", 3 * mebibyte)
+        const dump = noise("dump", mebibyte)
         const source = yield* ByteSource.fromStream(
           Stream.fromIterable([dump.subarray(0, 1000), dump.subarray(1000)])
         )

@@ -23,6 +23,9 @@ import { client, type Client, connect, inServersStore } from "./backups.ts"
 import { line } from "./net.ts"
 import * as AuthId from "../../src/model/AuthId.ts"
 
+/** A chunk of its own, so that the image has two. */
+const zeros = Buffer.alloc(4 * 1024 * 1024)
+
 const team = Namespace.parse("team/dev")
 
 /** Two groups of two snapshots each, one with an image beside its files, one of them in a namespace. */
@@ -43,7 +46,7 @@ const fillStore = (base: string) =>
         }
       ] as const
       for (const [index, namespace] of [Namespace.root, team, Namespace.root, team].entries()) {
-        writeAt(image, noise(`image ${index}`, 300_000), 1_600_000_000 + index)
+        writeAt(image, Buffer.concat([zeros, noise(`image ${index}`, 300_000)]), 1_600_000_000 + index)
         writeAt(join(root, "d1", `file ${index}`), noise(`file ${index}`, 70_000), 1_600_000_000)
         yield* backUp(root, { archives, namespace, changeDetection: "data" })
       }

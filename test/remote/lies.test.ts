@@ -1,8 +1,11 @@
 /** A server that lies, breaks off or is none at all: the client says what is wrong, and never takes it for content. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import { hash } from "node:crypto"
+import * as http2 from "node:http2"
 import * as DataBlob from "../../src/format/DataBlob.ts"
 import * as FixedIndex from "../../src/format/FixedIndex.ts"
 import * as Digest from "../../src/model/Digest.ts"
@@ -219,6 +222,44 @@ describe("a chunk for which comes", () => {
     "half of it, and then nothing",
     () => ({ body: "x", breaks: true }),
     failed({ _tag: "FilesError", reason: "Io" })
+  )
+})
+
+describe("a session", () => {
+  const hanging = (paths: Array<string>, codes: Array<number> = []): Behaviour => ({
+    rest: () => json(null),
+    onClosed: (code) => codes.push(code),
+    stream: (target) => {
+      paths.push(target)
+      return target === "/now" ? { body: "here" } : { hangs: true }
+    }
+  })
+
+  it.live("resets what is interrupted, and goes on", () =>
+    Effect.gen(function* () {
+      const codes: Array<number> = []
+      const remote = yield* clientOf(hanging([], codes))
+      const session = yield* remote.begin("reader", {})
+      yield* Effect.timeoutOption(session.bytes("/never", {}, 10), 100)
+      assert.strictEqual(Buffer.from(yield* session.bytes("/now", {}, 10)).toString(), "here")
+      assert.deepStrictEqual(codes.slice(0, 1), [http2.constants.NGHTTP2_CANCEL])
+    })
+  )
+
+  it.live("has 48 calls under way, and fails all when its connection breaks", () =>
+    Effect.gen(function* () {
+      const paths: Array<string> = []
+      const remote = yield* clientOf(hanging(paths))
+      const own = yield* Scope.make()
+      const session = yield* Scope.provide(remote.begin("backup", {}), own)
+      const calls = Array.from({ length: 60 }, () => Effect.flip(session.call("GET", "/never", {})))
+      const all = yield* Effect.forkChild(Effect.all(calls, { concurrency: "unbounded" }))
+      yield* Effect.sleep(200)
+      assert.lengthOf(paths, 48)
+      yield* Scope.close(own, Exit.void)
+      for (const { reason } of yield* Fiber.join(all)) assert.strictEqual(reason, "Disconnected")
+      assert.isFalse(yield* session.isOpen)
+    })
   )
 })
 

@@ -26,6 +26,8 @@ export interface Reply {
   readonly body?: string | Uint8Array
   /** More of the body, without end. */
   readonly goesOn?: boolean
+  /** Nothing is answered at all. */
+  readonly hangs?: boolean
   /** The connection ends after the body, which is announced as longer. */
   readonly breaks?: boolean
 }
@@ -35,6 +37,8 @@ export const json = (data: unknown): Reply => ({ body: JSON.stringify({ data }) 
 export interface Behaviour {
   readonly rest: (asked: Asked) => Reply
   readonly stream?: (target: string) => Reply
+  /** Told with which code a stream has ended. */
+  readonly onClosed?: (code: number) => void
   /** Told what asks for a session. */
   readonly onUpgrade?: (asked: Asked) => void
 }
@@ -53,12 +57,18 @@ const pour = (outlet: Outlet): void => {
   if (!outlet.destroyed) outlet.once("drain", () => pour(outlet))
 }
 
-const serveStreams = (socket: Duplex, stream: (target: string) => Reply): void => {
+const serveStreams = (
+  socket: Duplex,
+  { onClosed = () => undefined, stream = () => ({}) }: Behaviour
+): void => {
   const session = http2.performServerHandshake(socket)
   session.on("error", () => undefined)
   session.on("stream", (opened, headers) => {
     opened.on("error", () => undefined)
-    const { body = "", breaks = false, goesOn = false, status = 200 } = stream(headers[":path"] ?? "")
+    opened.on("close", () => onClosed(opened.rstCode ?? 0))
+    const reply = stream(headers[":path"] ?? "")
+    const { body = "", breaks = false, goesOn = false, hangs = false, status = 200 } = reply
+    if (hangs) return
     opened.respond({ ":status": status, ...(breaks ? { "content-length": body.length + 9 } : {}) })
     if (goesOn) return pour(opened)
     opened.write(body)
@@ -94,7 +104,7 @@ const open = async (certificate: { readonly cert: string; readonly key: string }
     const target = (request.url ?? "").replace(/^\/+api2\/json/, "")
     behaviour.onUpgrade?.({ method: request.method ?? "", target, headers: request.headers, body: "" })
     const head = `HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: ${request.headers.upgrade}\r\n\r\n`
-    socket.write(head, () => setImmediate(() => serveStreams(socket, behaviour.stream ?? (() => ({})))))
+    socket.write(head, () => setImmediate(() => serveStreams(socket, behaviour)))
   })
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
   const address = server.address()

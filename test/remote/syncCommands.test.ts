@@ -79,7 +79,7 @@ describe("with a server", () => {
     )
     assert.deepInclude(JSON.parse(pushed.text), { snapshots: 1, "failed-groups": 0 })
     const folder = "host/b/2023-11-14T22:16:40Z"
-    assert.include(scene.namesIn(made.base, folder), "index.json.blob")
+    assert.include(scene.namesIn(made.base, folder) ?? [], "index.json.blob")
     assert.include(readFileSync(path.join(made.base, "host/b/owner"), "utf8"), scene.adminId)
 
     const plan = await run("backup", "-r", repository, ...flags, ...archives, "--plan")

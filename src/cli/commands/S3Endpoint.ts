@@ -13,6 +13,7 @@ import { configFolder } from "../ConfigFlag.ts"
 import { UsageError } from "../Failure.ts"
 import * as Format from "../Format.ts"
 import { print } from "../Output.ts"
+import { root } from "../Root.ts"
 
 const platform = Layer.mergeAll(NodeFiles.layer, NodeFileLocks.layer)
 
@@ -48,7 +49,6 @@ const flags = {
     Flag.withMetavar("FILE"),
     Flag.optional
   ),
-  fingerprint: text("fingerprint", "SHA-256 of the server's certificate, to trust it", "FINGERPRINT"),
   "put-rate-limit": text("put-rate-limit", "Uploads per second at most", "NUMBER"),
   "rate-in": text("rate-in", "Bytes received per second at most, such as 10MiB", "BYTES"),
   "burst-in": text("burst-in", "Bytes received at once after a pause", "BYTES"),
@@ -79,8 +79,11 @@ const typed = (input: Input) =>
     const texts: { [name in SettingName]?: string | undefined } = Option.isNone(file)
       ? {}
       : { ...(yield* readKeyFile(file.value)) }
+    // The flag of this name is one of all commands.
+    const { serverFingerprint: fingerprint } = yield* root
+    const given = { ...input, fingerprint }
     for (const name of settings) {
-      const value: Option.Option<string | boolean> = input[name]
+      const value: Option.Option<string | boolean> = given[name]
       if (Option.isSome(value)) texts[name] = String(value.value)
     }
     const quirks = input["provider-quirk"]
