@@ -3,9 +3,12 @@
  * garbage collection. Prints the report; `--output FILE` writes it.
  *
  * Run: node --conditions=development bench/s3.ts [--mebibytes 256] [--rounds 3] [--objects 100000] [--output FILE]
+ *
+ * Part by part, where a machine is not quiet for long: `--results FILE` keeps what was measured, and `--only direct`,
+ * `--only late` and `--only collection` measure that part anew and take the others from there.
  */
 import * as Effect from "effect/Effect"
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
@@ -14,7 +17,7 @@ import * as Rgw from "../test/s3/Rgw.ts"
 import { sendSigned } from "../test/s3/sendSigned.ts"
 import { lateServer } from "./lateServer.ts"
 import * as Machine from "./Machine.ts"
-import { collect } from "./s3Collection.ts"
+import { collect, type Collected } from "./s3Collection.ts"
 import { type Cost, getAll, putAll, timed } from "./s3Plain.ts"
 import { render, type Row, type Step } from "./s3Report.ts"
 import * as Store from "./s3Store.ts"
@@ -24,13 +27,17 @@ const { values } = parseArgs({
     mebibytes: { type: "string", default: "256" },
     rounds: { type: "string", default: "3" },
     objects: { type: "string", default: "100000" },
+    only: { type: "string" },
+    results: { type: "string" },
     output: { type: "string" }
   }
 })
+const isWanted = (part: "direct" | "late" | "collection"): boolean => (values.only ?? part) === part
 const MIB = 1024 * 1024
 const chunkCount = Math.ceil(Number(values.mebibytes) / 4)
 const rounds = Number(values.rounds)
 const latencyMillis = 50
+const late = `${latencyMillis} ms late`
 
 interface Kind {
   readonly title: string
@@ -120,11 +127,43 @@ const measure = (scene: Scene, kind: Kind) =>
     } satisfies Row
   })
 
+/** What was measured before, and of each part the newest. */
+interface Results {
+  readonly rows: ReadonlyArray<Row>
+  readonly collected: Collected | undefined
+}
+
+const readResults = (): Results => {
+  if (values.results === undefined || !existsSync(values.results)) return { rows: [], collected: undefined }
+  const kept = JSON.parse(readFileSync(values.results, "utf8")) as Results
+  return {
+    ...kept,
+    rows: kept.rows.map((row) => ({ ...row, costs: new Map(Object.entries(row.costs)) as Row["costs"] }))
+  }
+}
+
+const keepResults = (results: Results): void => {
+  if (values.results === undefined) return
+  const rows = results.rows.map((row) => ({ ...row, costs: Object.fromEntries(row.costs) }))
+  writeFileSync(values.results, JSON.stringify({ ...results, rows }))
+}
+
+const isSame = (left: Row, right: Row): boolean =>
+  left.server === right.server && left.objects === right.objects
+
+let results = readResults()
+
+/** Kept at once: what comes afterwards may fail. */
+const take = (row: Row): void => {
+  results = { ...results, rows: [...results.rows.filter((other) => !isSame(row, other)), row] }
+  keepResults(results)
+}
+
 const measureServers = (work: string) =>
   Effect.gen(function* () {
     const gateway = yield* Rgw.startWith({ store: "bluestore" })
-    const rows: Array<Row> = []
-    for (const server of ["direct", `${latencyMillis} ms late`]) {
+    const servers = [...(isWanted("direct") ? ["direct"] : []), ...(isWanted("late") ? [late] : [])]
+    for (const server of servers) {
       const bucket = server.replaceAll(" ", "-")
       const made = yield* Effect.promise(() => sendSigned(gateway, { method: "PUT", target: `/${bucket}` }))
       if (made.status !== 200) throw new Error(`no bucket: ${made.text}`)
@@ -134,23 +173,30 @@ const measureServers = (work: string) =>
       yield* Store.create(folder, place)
       const localFolder = server === "direct" ? path.join(work, "local") : undefined
       if (localFolder !== undefined) yield* Store.create(localFolder, undefined)
-      for (const kind of kinds) rows.push(yield* measure({ server, place, folder, localFolder, work }, kind))
+      for (const kind of kinds) take(yield* measure({ server, place, folder, localFolder, work }, kind))
     }
-    return rows
   }).pipe(Effect.scoped)
 
 const work = mkdtempSync(path.join(process.env["GRANARY_BENCH_DIR"] ?? tmpdir(), "granary-bench-s3-"))
 // Room for all that is stored twice, at both servers.
 process.env["RGW_SIZE_BYTES"] ??= String((2 + Math.ceil((chunkCount * 4 * rounds * 6) / 1024)) * 1024 * MIB)
+
 try {
   if (!Rgw.available)
     note("Ceph's gateway is not installed (radosgw, ceph-mon, ceph-osd): only the collection is measured")
-  const rows = Rgw.available ? await Effect.runPromise(measureServers(work)) : []
-  note("collection")
-  const collected = await Effect.runPromise(collect(path.join(work, "collection"), Number(values.objects)))
-  const report = render({ machine: Machine.describe(work), rounds, rows, collected })
-  console.log(report)
-  if (values.output !== undefined) writeFileSync(values.output, report)
+  if (Rgw.available && (isWanted("direct") || isWanted("late"))) await Effect.runPromise(measureServers(work))
+  if (isWanted("collection")) {
+    note("collection")
+    const collected = await Effect.runPromise(collect(path.join(work, "collection"), Number(values.objects)))
+    results = { ...results, collected }
+    keepResults(results)
+  }
+  const { collected, rows } = results
+  if (collected !== undefined) {
+    const report = render({ machine: Machine.describe(work), rows, collected })
+    console.log(report)
+    if (values.output !== undefined) writeFileSync(values.output, report)
+  }
 } finally {
   rmSync(work, { recursive: true, force: true })
 }

@@ -28,7 +28,6 @@ export interface Row {
 
 export interface Results {
   readonly machine: ReadonlyArray<string>
-  readonly rounds: number
   readonly rows: ReadonlyArray<Row>
   readonly collected: Collected
 }
@@ -136,6 +135,11 @@ const secondsText = (cost: Cost | undefined): string =>
         .map((seconds) => seconds.toFixed(2))
         .join(" / ")
 
+const roundsText = ({ costs }: Row): string => {
+  const count = costs.get("backup")?.length ?? 0
+  return count === 1 ? "1 round" : `${count} rounds`
+}
+
 const rowTable = (row: Row): string => {
   const steps = [...row.costs.keys()]
   const speed = (step: Step): string => {
@@ -144,7 +148,7 @@ const rowTable = (row: Row): string => {
   }
   return [
     `## ${row.server}, ${row.objects}`,
-    `${(row.dataBytes / MIB).toFixed(0)} MiB of data, ${(row.storedBytes / MIB).toFixed(0)} MiB in objects. A backup of one chunk takes ${secondsText(row.smallest)}.`,
+    `${(row.dataBytes / MIB).toFixed(0)} MiB of data, ${(row.storedBytes / MIB).toFixed(0)} MiB in objects, ${roundsText(row)}. A backup of one chunk takes ${secondsText(row.smallest)}.`,
     table(
       ["step", "wall s / CPU s / CPU s of the machine", "MiB of data a second"],
       steps.map((step) => [step, secondsText(costOf(row, step)), speed(step)])
@@ -152,11 +156,11 @@ const rowTable = (row: Row): string => {
   ].join("\n\n")
 }
 
-const method = ({ collected, rounds }: Results): string =>
+const method = ({ collected }: Results): string =>
   [
     "## How it is measured",
     [
-      `- ${rounds} ${rounds === 1 ? "round" : "rounds"} of new data each; steps by turns within a round. Times are medians, ratios the medians of the rounds' own ratios. CPU is that of the client's process, threads included; server and proxy run on the same machine and take the rest of what all of it did meanwhile.`,
+      "- Every round has new data; steps by turns within a round. Times are medians, ratios the medians of the rounds' own ratios. CPU is that of the client's process, threads included; server and proxy run on the same machine and take the rest of what all of it did meanwhile.",
       `- The server is Ceph's object gateway, with its storage daemon on disk; \`50 ms late\` is the same one behind a proxy that holds every request back for so long.`,
       `- \`plain puts\` and \`plain gets\` are the AWS SDK by itself on the same objects, ${requestsInFlight} at a time, as many as Granary has under way. What they get is thrown away; Granary decodes it, proves it and writes it to a file. Backups read, hash and compress, keep a copy in the cache folder, and end when the snapshot is finished: with the few requests, one after the other, that say who writes and that everything is there (see the time of a backup of one chunk).`,
       "- `puts with a backup's work` and `gets with a restore's work` are the SDK as before, with what nobody can do without, at the same time and by the same threads: the image is read, hashed and encoded, and each object kept in a folder; or each object is decoded, proven and written to its place in a file. No chunk is looked for, no snapshot is made or read. They are no targets: they show how much of the distance to the plain ones is that work.",
@@ -172,7 +176,7 @@ const method = ({ collected, rounds }: Results): string =>
       "- On a virtual clock, where only the 50 ms count, the same reading ahead is at least eight times as fast as one chunk after the other (`test/restore/Prefetch.test.ts`)."
     ].join("\n"),
     "## Run it",
-    "```sh\nnpm run bench:s3                                  # needs radosgw, ceph-mon, ceph-osd\nnpm run bench:s3 -- --mebibytes 64 --rounds 1 --objects 5000     # to see that it works\n```"
+    "```sh\nnpm run bench:s3                                  # needs radosgw, ceph-mon, ceph-osd\nnpm run bench:s3 -- --mebibytes 64 --rounds 1 --objects 5000     # to see that it works\nnpm run bench:s3 -- --results FILE --only direct                 # one part: direct, late or collection\n```"
   ].join("\n\n")
 
 export const render = (results: Results): string =>

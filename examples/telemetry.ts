@@ -14,7 +14,7 @@ import * as AuthId from "granary/model/AuthId"
 import * as BackupGroup from "granary/model/BackupGroup"
 import * as Namespace from "granary/model/Namespace"
 import { once } from "node:events"
-import { createServer } from "node:http"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { json } from "node:stream/consumers"
 import { source, temporaryDatastore } from "./support/sandbox.ts"
@@ -29,13 +29,13 @@ const namesIn = (document: unknown, key: "spans" | "metrics"): ReadonlyArray<str
 const collector = Effect.acquireRelease(
   Effect.promise(async () => {
     const seen = { spans: new Set<string>(), metrics: new Set<string>() }
-    const server = createServer((request, response) => {
-      void json(request).then((document) => {
-        for (const name of namesIn(document, "spans")) seen.spans.add(name)
-        for (const name of namesIn(document, "metrics")) seen.metrics.add(name)
-        response.writeHead(200, { "content-type": "application/json" }).end("{}")
-      })
-    }).listen(0, "127.0.0.1")
+    const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+      const document = await json(request)
+      for (const name of namesIn(document, "spans")) seen.spans.add(name)
+      for (const name of namesIn(document, "metrics")) seen.metrics.add(name)
+      response.writeHead(200, { "content-type": "application/json" }).end("{}")
+    }
+    const server = createServer((request, response) => void take(request, response)).listen(0, "127.0.0.1")
     await once(server, "listening")
     const { port } = server.address() as AddressInfo
     return { seen, server, url: `http://127.0.0.1:${port}` }
@@ -61,7 +61,7 @@ const program = Effect.gen(function* () {
     shutdownTimeout: Duration.seconds(5)
   }).pipe(Layer.provide(FetchHttpClient.layer))
   // When the layer is closed, what was not yet sent is.
-  yield* work.pipe(Effect.provide(temporaryDatastore), Effect.provide(exporting))
+  yield* work.pipe(Effect.provide(Layer.merge(temporaryDatastore, exporting)))
   yield* Console.log(`spans:\n  ${[...seen.spans].toSorted().join("\n  ")}`)
   yield* Console.log(`metrics:\n  ${[...seen.metrics].toSorted().join("\n  ")}`)
   if (!seen.spans.has("granary.backup") || !seen.metrics.has("granary_tasks_total")) {

@@ -20,7 +20,8 @@ export interface Finding {
   readonly detail: string
 }
 
-const steps = ["connection", "credentials", "bucket"] as const
+/** Those before all others: the first that fails is the last. */
+export const steps = ["connection", "credentials", "bucket"] as const
 
 type Step = (typeof steps)[number]
 

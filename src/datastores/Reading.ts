@@ -2,7 +2,8 @@
  * Reading: says of a configured datastore that somebody reads it, for who opens it by himself: a process that only
  * serves one store needs no other of the service, and opens the store as it has to be open there.
  *
- * Invariant: as for a lookup, the reader is counted before he looks at the maintenance mode, and until the scope closes.
+ * Invariant: as for a lookup, the reader is counted before he looks at the maintenance mode, and until the scope
+ * closes.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

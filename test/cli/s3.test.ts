@@ -177,6 +177,7 @@ describe("granary s3 check", () => {
     const check = async (place: string, ...args: ReadonlyArray<string>) => {
       const ended = await run(["s3", "check", place, "--output", "json", ...args])
       assert.strictEqual(ended.code, 1, ended.errors)
+      assert.match(ended.errors, /the bucket could not be checked: (connection|credentials|bucket)"/)
       const findings: ReadonlyArray<Finding> = JSON.parse(ended.text)
       const last = findings.at(-1)
       assert.deepStrictEqual(

@@ -49,6 +49,16 @@ describe("Datastores", () => {
     })
   )
 
+  staged("names the line and the section of one that is there twice", ["one", "two"], (stage) =>
+    Effect.gen(function* () {
+      const { edit, service, storeFolder } = stage
+      edit((text) => `${text}\n${sectionOf("one", storeFolder("two"))}`)
+      const told = yield* refusal(reads(service, "two"))
+      assert.match(told, /datastore\.cfg: .*every id once.*\(line 7, section "datastore: one"\)/)
+      assert.notInclude(told, "\n")
+    })
+  )
+
   staged(
     "sees what another process changes at the next lookup",
     ["one"],

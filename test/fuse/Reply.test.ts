@@ -4,6 +4,8 @@ import * as fc from "fast-check"
 import * as DirectoryReply from "../../src/fuse/protocol/DirectoryReply.ts"
 import * as Init from "../../src/fuse/protocol/Init.ts"
 import * as Reply from "../../src/fuse/protocol/Reply.ts"
+import { ArchiveListing } from "../../src/vfs/archive/ArchiveListing.ts"
+import { PackedEntries } from "../../src/vfs/archive/PackedEntries.ts"
 import type { Attributes, Entry } from "../../src/vfs/Vfs.ts"
 import { attr, type AttrMembers, dirent, entryOut, reply, struct, u16, u32, u64 } from "./structs.ts"
 
@@ -261,6 +263,44 @@ describe("directories", () => {
         assert.deepStrictEqual(found, [".", "..", ...called])
       })
     )
+  })
+
+  it("are the same where they are packed", () => {
+    const fields = {
+      position: 2 ** 44 + 5,
+      sizeBytes: 2 ** 52 + 1,
+      contentOffset: 0,
+      contentPlace: "none" as const,
+      uid: 4_000_000_000,
+      gid: 0,
+      mtimeSeconds: -(2 ** 40),
+      mtimeNanos: 999_999_999
+    }
+    const modes = [0o100644, 0o40755, 0o120777]
+    const packed = new PackedEntries(262_143, modes.length + 1)
+    for (const [child, mode] of modes.entries()) {
+      packed.putPlain(child, { ...fields, mode }, Buffer.from(`xsome name ${child}x`), 1, 12)
+    }
+    packed.putOther(modes.length, entry(odd), 7)
+    const listing = new ArchiveListing(packed)
+    const { entries, validSeconds } = listing
+    assert.deepStrictEqual(
+      entries.map(({ attributes: { kind } }) => kind),
+      ["file", "directory", "symlink", "file"]
+    )
+    assert.isAbove(Number(entries[0]?.attributes.inode), 2 ** 63)
+    for (const withAttributes of [true, false]) {
+      for (const isByName of [true, false]) {
+        const wanted = { cookie: 1, sizeBytes: 4000, withAttributes }
+        const encoded = [listing, { entries, validSeconds }].map((each) =>
+          written((to) =>
+            DirectoryReply.encode(to, 9n, { inode: 40n, parent: 41n, listing: each, isByName }, wanted)
+          )
+        )
+        assert.deepStrictEqual(encoded[0], encoded[1])
+        assert.isAbove(encoded[0]?.length ?? 0, 16 + 5 * 32)
+      }
+    }
   })
 
   it("stay within the memory that there is", () => {

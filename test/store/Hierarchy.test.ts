@@ -146,6 +146,24 @@ describe("Hierarchy groups and snapshots", () => {
     })
   )
 
+  inStore("the finished ones are those with a manifest", (hierarchy, base) =>
+    Effect.gen(function* () {
+      const days = Array.from({ length: 200 }, (_, day) => 1_600_000_000 + day * 86_400)
+      const folders = days.map((time) => `vm/100/${Snapshot.make(vm, time).directory}`)
+      putFolders(base, ...folders, `${folders[3]}/index.json.blob`, "vm/100/other")
+      const finished = folders.filter((_, day) => day % 3 !== 0)
+      for (const folder of finished) put(base, `${folder}/index.json.blob`)
+      put(base, "vm/100/other/index.json.blob")
+      const found = yield* hierarchy.finishedSnapshots(root, vm)
+      assert.deepStrictEqual(
+        found.map(({ directory }) => `vm/100/${directory}`),
+        finished.toReversed()
+      )
+      const missing = hierarchy.finishedSnapshots(root, BackupGroup.parse("vm/101"))
+      assert.strictEqual(yield* reasonOf(missing), "NoSuchGroup")
+    })
+  )
+
   inStore("an entry tells what is in the folder", (hierarchy, base) =>
     Effect.gen(function* () {
       const folder = `vm/100/${snapshot.directory}`

@@ -33,6 +33,18 @@ const toText = (findings: ReadonlyArray<Finding>): string =>
     findings.map(({ check, detail, ok }) => [check, ok ? "ok" : "BAD", Format.name(detail)])
   )
 
+/** Until the first steps are taken, nothing is known of the server. */
+const verdict = (bad: ReadonlyArray<string>, firstSteps: ReadonlyArray<string>): CommandFailed =>
+  firstSteps.some((check) => bad.includes(check))
+    ? new CommandFailed({
+        detail: `the bucket could not be checked: ${bad.join(", ")}`,
+        hint: "see the details above; what comes after these steps was not tried"
+      })
+    : new CommandFailed({
+        detail: `a datastore is not safe in this bucket: ${bad.join(", ")}`,
+        hint: "see the details above; another server, a newer one, or a provider quirk may help"
+      })
+
 export const check = Command.make(
   "check",
   {
@@ -45,16 +57,11 @@ export const check = Command.make(
   (input) =>
     Effect.gen(function* () {
       const place = yield* placeOf(input.bucket)
-      const { examine } = yield* Effect.promise(() => import("../S3Examination.ts"))
+      const { examine, steps } = yield* Effect.promise(() => import("../S3Examination.ts"))
       const findings = yield* Effect.scoped(examine(place))
       yield* print({ json: findings, text: toText(findings) })
       const bad = findings.filter(({ ok }) => !ok).map((finding) => finding.check)
-      if (bad.length > 0) {
-        return yield* new CommandFailed({
-          detail: `a datastore is not safe in this bucket: ${bad.join(", ")}`,
-          hint: "see the details above; another server, a newer one, or a provider quirk may help"
-        })
-      }
+      if (bad.length > 0) return yield* verdict(bad, steps)
     })
 ).pipe(
   Command.withDescription("Find out whether a server keeps what a datastore needs, and how fast it is"),

@@ -1,4 +1,8 @@
-/** ArchiveListing: a directory of an archive as it is listed; its entries become objects when somebody asks for them. */
+/**
+ * ArchiveListing: a directory of an archive as it is listed. Its entries become objects when somebody asks for them.
+ *
+ * Invariant: it never changes.
+ */
 import type { Entry, Listing } from "../Vfs.ts"
 import type { PackedEntries } from "./PackedEntries.ts"
 
