@@ -9,6 +9,6 @@ export default defineConfig({
     hookTimeout: 180_000,
     globalSetup: "test/e2e/program.ts",
     setupFiles: "test/seed.ts",
-    maxWorkers: 2
+    maxWorkers: 3
   }
 })
