@@ -48,6 +48,8 @@ const prepared = (): MemoryDisk => {
 
 const missing = (path: string): FilesError => new FilesError({ operation: "read", path, reason: "NotFound" })
 
+const isOperations = (path: string): boolean => path.includes(".active-operations")
+
 const mutated = (files: Files["Service"], mutation: Mutation): Files["Service"] => {
   if (mutation === "generation") {
     return {
@@ -59,8 +61,9 @@ const mutated = (files: Files["Service"], mutation: Mutation): Files["Service"] 
   if (mutation === "active operations") {
     return {
       ...files,
-      readFile: (path, max) =>
-        path.includes(".active-operations") ? Effect.fail(missing(path)) : files.readFile(path, max)
+      readFile: (path, max) => (isOperations(path) ? Effect.fail(missing(path)) : files.readFile(path, max)),
+      statEach: (paths) =>
+        paths.some(isOperations) ? Effect.succeed(paths.map(() => undefined)) : files.statEach(paths)
     }
   }
   if (mutation === "atomic replace") {
