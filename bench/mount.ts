@@ -8,25 +8,15 @@
  * With `--folder` data and figures stay there, so that parts may be measured one after the other.
  */
 import { spawnSync } from "node:child_process"
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync
-} from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { parseArgs } from "node:util"
-import { bundle } from "../scripts/bundle.ts"
+import { makeProgram } from "./granaryProgram.ts"
 import * as Machine from "./Machine.ts"
 import { prepare, type Scale, sizes } from "./mountData.ts"
 import { type Figure, type LocalStep, measureLocal } from "./mountLocal.ts"
 import { type Peer, peers as allPeers, placesIn, unmount } from "./mountPeers.ts"
-import { type Argv, run } from "./mountProcesses.ts"
 import { measureReady } from "./mountReady.ts"
 import { measureRemote } from "./mountRemote.ts"
 import { render } from "./mountReport.ts"
@@ -77,25 +67,6 @@ const sections = (): ReadonlyArray<Section> => {
   if (unknown.length > 0)
     throw new Error(`--only ${unknown.join(", ")}: choose of ${sectionNames.join(", ")}`)
   return sectionNames.filter((name) => values.only.includes(name))
-}
-
-/** What users install, made of the sources as they are. */
-const makeProgram = async (folder: string): Promise<{ readonly granary: Argv; readonly version: string }> => {
-  const own = path.join(folder, "package")
-  const program = path.join(own, "dist/program")
-  rmSync(own, { recursive: true, force: true })
-  mkdirSync(program, { recursive: true })
-  await bundle(program)
-  const root = path.resolve(import.meta.dirname, "..")
-  symlinkSync(path.join(root, "node_modules"), path.join(own, "node_modules"))
-  cpSync(path.join(root, "package.json"), path.join(own, "package.json"))
-  const granary: Argv = [
-    process.execPath,
-    "--disable-warning=ExperimentalWarning",
-    path.join(program, "bin.js")
-  ]
-  const { output } = await run([...granary, "--version"])
-  return { granary, version: output.trim() }
 }
 
 const isFigures = (value: unknown): value is Array<Figure> => Array.isArray(value)

@@ -19,7 +19,6 @@ import type { SyncOptions } from "../src/sync/SyncOptions.ts"
 import { SeenDigests } from "../src/sync/SeenDigests.ts"
 import * as Digest from "../src/model/Digest.ts"
 import * as Machine from "./Machine.ts"
-import { makeNoise } from "./SeededData.ts"
 import {
   type AgainFigures,
   type Cost,
@@ -55,28 +54,10 @@ const flush = (): void => {
   execFileSync("sync")
 }
 
-const names = Array.from({ length: groupCount }, (_, number) => String(100 + number))
+const groupsOfNoise = (chunks: number, chunkBytes: number): IterableIterator<Stores.GroupContent> =>
+  Stores.groupsOfNoise({ groups: groupCount, snapshotsPerGroup, chunks, chunkBytes })
 
-/** Every snapshot has the chunks of the one before, and as many new ones. */
-const groupsOfNoise = function* (
-  chunkCount: number,
-  chunkBytes: number
-): IterableIterator<Stores.GroupContent> {
-  const noise = makeNoise(`sync ${chunkBytes}`)
-  for (const id of names) {
-    const chunks = Array.from({ length: chunkCount / groupCount }, () => {
-      const chunk = Buffer.alloc(chunkBytes)
-      noise(chunk)
-      return chunk
-    })
-    const countBySnapshot = Array.from({ length: snapshotsPerGroup }, (_, day) =>
-      Math.ceil((chunks.length * (day + 1)) / snapshotsPerGroup)
-    )
-    yield { id, chunks, countBySnapshot }
-  }
-}
-
-const one = { groupFilters: [GroupFilter.parse(`group:vm/${names[0]}`)] }
+const one = { groupFilters: [GroupFilter.parse(`group:vm/${Stores.idOfGroup(0)}`)] }
 
 const lateKinds: ReadonlyArray<readonly [LateKind, Partial<SyncOptions>]> = [
   ["one group, pipelined", one],

@@ -27,6 +27,7 @@ import * as SyncJob from "../src/sync/SyncJob.ts"
 import type { SyncOptions } from "../src/sync/SyncOptions.ts"
 import type { SyncSource } from "../src/sync/SyncSource.ts"
 import type { SyncSummary } from "../src/sync/SyncSummary.ts"
+import { makeNoise } from "./SeededData.ts"
 
 type Store = Datastore.Datastore["Service"]
 
@@ -106,6 +107,34 @@ const fillGroup = (store: Store, { chunks, countBySnapshot, id }: GroupContent) 
     }
   })
 
+export interface NoiseShape {
+  readonly groups: number
+  readonly snapshotsPerGroup: number
+  /** Different ones, in all groups together. */
+  readonly chunks: number
+  readonly chunkBytes: number
+}
+
+/** How the groups of `groupsOfNoise` are called. */
+export const idOfGroup = (number: number): string => String(100 + number)
+
+/** Every snapshot has the chunks of the one before, and as many new ones. */
+export const groupsOfNoise = function* (shape: NoiseShape): IterableIterator<GroupContent> {
+  const { chunkBytes, snapshotsPerGroup } = shape
+  const noise = makeNoise(`sync ${chunkBytes}`)
+  for (let group = 0; group < shape.groups; group++) {
+    const chunks = Array.from({ length: shape.chunks / shape.groups }, () => {
+      const chunk = Buffer.alloc(chunkBytes)
+      noise(chunk)
+      return chunk
+    })
+    const countBySnapshot = Array.from({ length: snapshotsPerGroup }, (_, day) =>
+      Math.ceil((chunks.length * (day + 1)) / snapshotsPerGroup)
+    )
+    yield { id: idOfGroup(group), chunks, countBySnapshot }
+  }
+}
+
 /** Writes groups into a store, one after the other, so that only one is in memory. */
 export const fill = (folder: string, groups: Iterable<GroupContent>) =>
   Effect.gen(function* () {
@@ -143,6 +172,20 @@ export interface Between {
   readonly latencyMillis?: number
 }
 
+/** Pulls from a source into a store in a folder. */
+export const pullFrom = (
+  source: SyncSource["Service"],
+  to: string,
+  options: Partial<SyncOptions>
+): Effect.Effect<SyncSummary, unknown, Scope.Scope | ChunkCodec | Datastore.DatastoreRequirements> =>
+  Effect.gen(function* () {
+    const target = yield* DatastoreTarget.make(yield* open(to, "filesystem"))
+    const summary = yield* SyncJob.make(source, target).run({ direction: "pull", owner, ...options })
+    if (summary.failedGroups > 0)
+      throw new Error(summary.groups.map(({ error }) => error?.message).join("\n"))
+    return summary
+  })
+
 /** Pulls from one into the other. */
 export const pull = (
   { from, latencyMillis = 0, to }: Between,
@@ -150,12 +193,7 @@ export const pull = (
 ): Effect.Effect<SyncSummary, unknown, Scope.Scope | ChunkCodec | Datastore.DatastoreRequirements> =>
   Effect.gen(function* () {
     const source = DatastoreSource.make(yield* open(from, "filesystem"))
-    const target = yield* DatastoreTarget.make(yield* open(to, "filesystem"))
-    const remote = latencyMillis === 0 ? source : late(source, latencyMillis)
-    const summary = yield* SyncJob.make(remote, target).run({ direction: "pull", owner, ...options })
-    if (summary.failedGroups > 0)
-      throw new Error(summary.groups.map(({ error }) => error?.message).join("\n"))
-    return summary
+    return yield* pullFrom(latencyMillis === 0 ? source : late(source, latencyMillis), to, options)
   })
 
 /** Digests that nobody has seen, without any content. */

@@ -246,6 +246,21 @@ describe("a session", () => {
     })
   )
 
+  const codes = [http2.constants.NGHTTP2_CANCEL, http2.constants.NGHTTP2_INTERNAL_ERROR] as const
+
+  it.live.each(codes)("never takes a stream that was reset for a whole one (code %d)", (resets) =>
+    Effect.gen(function* () {
+      const remote = yield* clientOf({
+        rest: () => json(null),
+        stream: (target) => (target === "/half" ? { body: "half", resets } : { body: "here" })
+      })
+      const session = yield* remote.begin("reader", {})
+      const error = yield* Effect.flip(session.bytes("/half", {}, 100))
+      assert.strictEqual(error.reason, "Disconnected")
+      assert.strictEqual(Buffer.from(yield* session.bytes("/now", {}, 10)).toString(), "here")
+    })
+  )
+
   it.live("has 48 calls under way, and fails all when its connection breaks", () =>
     Effect.gen(function* () {
       const paths: Array<string> = []

@@ -30,6 +30,8 @@ export interface Reply {
   readonly hangs?: boolean
   /** The connection ends after the body, which is announced as longer. */
   readonly breaks?: boolean
+  /** The stream is reset with this code after the body, whose length nobody was told. */
+  readonly resets?: number
 }
 
 export const json = (data: unknown): Reply => ({ body: JSON.stringify({ data }) })
@@ -67,9 +69,12 @@ const serveStreams = (
     opened.on("error", () => undefined)
     opened.on("close", () => onClosed(opened.rstCode ?? 0))
     const reply = stream(headers[":path"] ?? "")
-    const { body = "", breaks = false, goesOn = false, hangs = false, status = 200 } = reply
+    const { body = "", breaks = false, goesOn = false, hangs = false, resets, status = 200 } = reply
     if (hangs) return
-    opened.respond({ ":status": status, ...(breaks ? { "content-length": body.length + 9 } : {}) })
+    const length = breaks ? { "content-length": body.length + 9 } : {}
+    // Node ends a stream before it resets it, unless trailers are to come.
+    opened.respond({ ":status": status, ...length }, { waitForTrailers: resets !== undefined })
+    opened.on("wantTrailers", () => opened.close(resets))
     if (goesOn) return pour(opened)
     opened.write(body)
     if (breaks) socket.destroy()
