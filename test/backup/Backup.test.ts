@@ -14,12 +14,17 @@ import {
 import { join } from "node:path"
 import * as ByteSource from "../../src/backup/ByteSource.ts"
 import * as ArchiveName from "../../src/model/ArchiveName.ts"
-import * as Namespace from "../../src/model/Namespace.ts"
-import type { Snapshot } from "../../src/model/Snapshot.ts"
-import * as Restore from "../../src/restore/Restore.ts"
-import * as SnapshotReader from "../../src/restore/SnapshotReader.ts"
 import { scratchFolder } from "../platform/scratch.ts"
-import { assertVerified, backUp, differences, inStore, newStore, noise, sampleTree } from "./stores.ts"
+import {
+  assertVerified,
+  backUp,
+  differences,
+  inStore,
+  newStore,
+  noise,
+  restoreFile,
+  sampleTree
+} from "./stores.ts"
 
 const name = ArchiveName.fromClient
 const mebibyte = 1024 * 1024
@@ -32,16 +37,6 @@ const writeImage = (path: string): void => {
   ftruncateSync(fd, 41 * mebibyte + 5)
   closeSync(fd)
 }
-
-const restoreFile = (snapshot: Snapshot, archive: string) =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const target = join(yield* scratchFolder, "restored")
-      const reader = yield* SnapshotReader.open({ namespace: Namespace.root, snapshot })
-      yield* Restore.run(reader, { archive, target })
-      return readFileSync(target)
-    })
-  )
 
 describe("Backup.run", () => {
   it.live("stores archives of every kind in one snapshot", () =>

@@ -3,7 +3,7 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "node:crypto"
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as Backup from "../../src/backup/Backup.ts"
 import * as Datastore from "../../src/datastore/Datastore.ts"
@@ -35,6 +35,17 @@ export const inStore =
   (base: string) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     Effect.provide(Effect.scoped(effect), Layer.provideMerge(Datastore.layer({ path: base }), platform))
+
+/** The content of an archive, restored from the open datastore. */
+export const restoreFile = (snapshot: Snapshot, archive: string) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const target = join(yield* scratchFolder, "restored")
+      const reader = yield* SnapshotReader.open({ namespace: Namespace.root, snapshot })
+      yield* Restore.run(reader, { archive, target })
+      return readFileSync(target)
+    })
+  )
 
 /** Bytes that no other seed gives, and that do not compress. */
 export const noise = (seed: string, sizeBytes: number): Buffer =>
