@@ -133,7 +133,7 @@ describe("granary s3 check", () => {
         []
       )
       assert.deepStrictEqual(endpoint.memory.keys(), [])
-      const { errors, text } = await succeed(["s3", "check", "-r", "s3:minio/test-bucket/store"])
+      const { errors, text } = await succeed(["s3", "endpoint", "check", "-r", "s3:minio/test-bucket/store"])
       assert.match(text, /conditional put +ok +what is there is never overwritten/)
       assert.match(text, /latency +ok +write [\d.]+ ms \(worst [\d.]+ ms\), read .*, list /)
       assert.match(text, /throughput +ok +[\d.]+ [KMG]iB\/s up, [\d.]+ [KMG]iB\/s down/)

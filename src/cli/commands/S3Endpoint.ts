@@ -14,6 +14,7 @@ import { UsageError } from "../Failure.ts"
 import * as Format from "../Format.ts"
 import { print } from "../Output.ts"
 import { root } from "../Root.ts"
+import { check } from "./S3Check.ts"
 
 const platform = Layer.mergeAll(NodeFiles.layer, NodeFileLocks.layer)
 
@@ -212,5 +213,5 @@ const list = Command.make("list", {}, () =>
 
 export const endpoint = Command.make("endpoint").pipe(
   Command.withDescription("Names for S3 servers, kept in the configuration"),
-  Command.withSubcommands([create, list, update, remove])
+  Command.withSubcommands([create, list, update, remove, check])
 )
