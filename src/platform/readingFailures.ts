@@ -7,7 +7,7 @@
  */
 import { FilesError, type FilesReason } from "./Files.ts"
 
-interface Failure<Reason extends string> {
+export interface Failure<Reason extends string> {
   readonly reason: Reason
   readonly message: string
   readonly hint: string
