@@ -68,6 +68,12 @@ const store = async ({ folder, subject, thread, threads }: Share): Promise<void>
   await Promise.all(slots.map(({ written }) => written))
 }
 
+/** What it rejects with ends the thread, and with it the program. */
+const storeAll = async (share: Share, done: () => void): Promise<void> => {
+  await store(share)
+  done()
+}
+
 /** Reads every so-many-th chunk and proves it. */
 const verify = ({ files, thread, threads }: Share, done: () => void): void => {
   const ahead = new ReadAhead()
@@ -134,8 +140,7 @@ const follow = (share: Share): void => {
   const done = (): void => parentPort?.postMessage("done", [])
   parentPort?.once("message", () => {
     if (share.step === "verify") return verify(share, done)
-    store(share)
-    done()
+    void storeAll(share, done)
   })
   parentPort?.postMessage("ready", [])
 }
