@@ -40,7 +40,7 @@ export interface Scene {
   readonly admin: Readonly<Record<string, string>>
 }
 
-const tokenMaker =
+export const tokenMaker =
   (config: string) =>
   (id: string, role: Permissions.Role, on = "/datastore/store1") =>
     Effect.gen(function* () {
