@@ -2,10 +2,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { existsSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { vi } from "vitest"
+import * as BackupGroup from "../../src/model/BackupGroup.ts"
+import * as Snapshot from "../../src/model/Snapshot.ts"
 import { granary, granaryJson } from "../cli/lookRun.ts"
+import { start, until } from "../e2e/cli.ts"
 import { scratchFolder } from "../platform/scratch.ts"
 import * as scene from "../server/scene.ts"
 import { connect, backUp } from "./backups.ts"
@@ -71,6 +74,37 @@ describe("on a server", () => {
         [...new Set((verified.json as ReadonlyArray<{ state: string }>).map(({ state }) => state))],
         ["ok"]
       )
+    })
+  )
+
+  withPlace("compares snapshots, and serves them as files to a browser", ({ flags, made, scratch }) =>
+    Effect.gen(function* () {
+      const source = join(scratch, "source")
+      mkdirSync(source)
+      const remote = yield* connect(made)
+      writeFileSync(join(source, "file"), "hello\n")
+      const before = (yield* backUp(remote, source)).summary.snapshot
+      writeFileSync(join(source, "file"), "hello again\n")
+      writeFileSync(join(source, "other"), "")
+      const after = (yield* backUp(remote, source)).summary.snapshot
+      const names = [before, after].map(Snapshot.format)
+      const compared = yield* granary([...flags, "diff", ...names, "root.pxar"])
+      assert.deepStrictEqual(compared.text.match(/[+M] .*/g), ["M  /file", "+  /other"])
+      const running = start(["serve-files", ...flags, "--listen", "127.0.0.1:0", "--output", "json"])
+      let printed = ""
+      running.child.stdout?.on("data", (piece: Buffer) => (printed += piece.toString()))
+      yield* Effect.promise(async () => {
+        try {
+          await until("the address", () => printed.endsWith("}\n") || running.child.exitCode !== null)
+          const { url }: { url: string } = JSON.parse(printed)
+          const answer = await fetch(`${url}${BackupGroup.format(before.group)}/latest/root.pxar/file`)
+          assert.strictEqual(await answer.text(), "hello again\n")
+        } finally {
+          running.child.kill("SIGINT")
+          const ended = await running.ended
+          assert.strictEqual(ended.code, 0, ended.errors)
+        }
+      })
     })
   )
 
