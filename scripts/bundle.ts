@@ -5,7 +5,7 @@
  */
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
-import { build } from "rolldown"
+import { build, type Plugin } from "rolldown"
 import { root } from "./runCommand.ts"
 
 /** `node_modules/effect/dist/Effect.js` belongs to `effect`. */
@@ -23,8 +23,31 @@ const licenceOf = (name: string): string => {
 /** The S3 client stays a package: only stores in buckets load it, and parts of it have no licence to pass on. */
 const sdk = [/^@aws-sdk\//, /^@smithy\//]
 
+/** What the process of a mount and every command have in common, as soon as all modules are known. */
+const sharedWithMounts = () => {
+  const shared = new Set<string>()
+  const plugin: Plugin = {
+    name: "shared-with-mounts",
+    buildEnd() {
+      const reach = (files: ReadonlyArray<string>): ReadonlySet<string> => {
+        const found = new Set(files)
+        for (const id of found) {
+          for (const imported of this.getModuleInfo(id)?.importedIds ?? []) found.add(imported)
+        }
+        return found
+      }
+      const inCommands = reach([path.join(root, "src/cli/main.ts")])
+      const ofMounts = this.getModuleInfo(path.join(root, "src/fuse/mountProgram.ts"))
+      for (const id of reach(ofMounts?.dynamicallyImportedIds ?? [])) if (inCommands.has(id)) shared.add(id)
+    }
+  }
+  return { plugin, has: (id: string): boolean => shared.has(id) }
+}
+
 export const bundle = async (folder: string): Promise<void> => {
+  const shared = sharedWithMounts()
   const { output } = await build({
+    plugins: [shared.plugin],
     input: {
       bin: path.join(root, "src/cli/bin.ts"),
       chunkWorker: path.join(root, "src/platform/chunkWorker.ts"),
@@ -41,8 +64,10 @@ export const bundle = async (folder: string): Promise<void> => {
       // One file for all that every command loads: each further one costs a start about half a millisecond.
       codeSplitting: {
         groups: [
-          { name: "threads", test: /src\/platform\/ChunkWorkers\.ts$/, priority: 3 },
-          { name: "worker", test: /src\/platform\/chunkWorker\.ts$/, priority: 2 },
+          { name: "threads", test: /src\/platform\/ChunkWorkers\.ts$/, priority: 4 },
+          { name: "worker", test: /src\/platform\/chunkWorker\.ts$/, priority: 3 },
+          // A mount's own process needs no commands: it is ready sooner, and smaller.
+          { name: "store", test: shared.has, priority: 2 },
           { name: "main", test: /src\/cli\/main\.ts$/, priority: 1 }
         ],
         includeDependenciesRecursively: true

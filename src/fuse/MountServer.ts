@@ -10,6 +10,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { Datastore } from "../datastore/Datastore.ts"
 import * as CryptConfig from "../format/CryptConfig.ts"
+import * as ChunkWorkers from "../platform/ChunkWorkers.ts"
 import * as NodePlatform from "../platform/NodePlatform.ts"
 import * as VfsLayer from "../vfs/VfsLayer.ts"
 import type { Mounted, Unmounted } from "./Driver.ts"
@@ -47,8 +48,8 @@ const mount = (request: MountRequest): Effect.Effect<Mounted, MountError, Scope.
     const store = storeOf(request)
     const mountpoint = yield* Mountpoint.check(request.mountpoint, openStore.foldersOf(store))
     const driver = yield* Drivers.choose(request.driver ?? "auto", mountpoint)
-    // For as long as the mount. There will be chunks to decode, and whoever wants the first one waits for no thread.
-    const machine = yield* Layer.build(NodePlatform.layerWith({ startsEarly: true }))
+    // For as long as the mount.
+    const machine = yield* Layer.build(NodePlatform.layer)
     const tree = yield* openTree(request).pipe(
       Effect.provideContext(machine),
       Effect.mapError((error) => toMountError(mountpoint, error))
@@ -82,6 +83,8 @@ export const serve = (
     if (mounted === undefined) return unmounted
     const { driver, ended, mountpoint, unmount } = mounted
     tell({ kind: "ready", driver, mountpoint })
+    // There will be chunks to decode, and whoever wants the first one should wait for no thread.
+    ChunkWorkers.startEarly(1)
     return yield* Effect.raceFirst(Effect.andThen(stopped, unmount), Effect.as(ended, unmounted))
   }).pipe(
     Effect.scoped,

@@ -5,13 +5,19 @@
  * It ends when nothing is mounted any more. Invariant: it unmounts when its parent goes, unless it was told to stay;
  * and when it is asked to end by SIGINT, SIGTERM or SIGHUP.
  */
+import * as module from "node:module"
 import type { FromMount, MountRequest, ToMount } from "./MountRequest.ts"
 import { processMarker } from "./processMarker.ts"
 
 /** What is left over when all is done, such as a thread that waits in a read, does not keep the process. */
 const endWithinMillis = 3000
 
+/** What was compiled until then is kept: the first looks into the mount have come by. */
+const keepAfter = "10 seconds"
+
+/** The next mount finds compiled code, and is ready sooner. */
 const load = async () => {
+  module.enableCompileCache()
   const [Deferred, Effect, Logger, { serve }] = await Promise.all([
     import("effect/Deferred"),
     import("effect/Effect"),
@@ -37,7 +43,15 @@ const work = async (request: MountRequest, whenStopped: (stop: () => void) => vo
     if (text !== last) process.stderr.write(`${date.toISOString()} ${logLevel.toLowerCase()}: ${text}\n`)
     last = text
   })
-  await Effect.runPromise(Effect.provide(serve(request, stop, tell), Logger.layer([line])))
+  const served = Effect.raceFirst(
+    serve(request, stop, tell),
+    // A process that ends by itself does that anyway; but a mount may last for weeks, or be killed.
+    Effect.andThen(
+      Effect.sleep(keepAfter),
+      Effect.andThen(Effect.sync(module.flushCompileCache), Effect.never)
+    )
+  )
+  await Effect.runPromise(Effect.provide(served, Logger.layer([line])))
 }
 
 const start = (): void => {

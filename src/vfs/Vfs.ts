@@ -70,6 +70,12 @@ export interface Listing {
   readonly validSeconds: number
 }
 
+export interface ListedDirectory {
+  readonly listing: Listing
+  /** `..` */
+  readonly parent: Inode
+}
+
 /** A stretch of a file that is all data, or all hole. */
 export type Seek = "data" | "hole"
 
@@ -91,6 +97,11 @@ export class Vfs extends Context.Service<
     readonly list: (directory: Inode) => Effect.Effect<Listing, VfsError>
     /** `.` and `..` of a directory; the root is its own parent. */
     readonly parent: (directory: Inode) => Effect.Effect<Inode, VfsError>
+    /**
+     * `list` and `parent` at once, where all that they take is in memory; undefined where it is not. For a server of
+     * very many small directories: no effect is run for it.
+     */
+    readonly listNow: (directory: Inode) => ListedDirectory | undefined
     readonly readLink: (inode: Inode) => Effect.Effect<Uint8Array, VfsError>
     /** Raw names, such as `user.comment`, `security.capability`, `system.posix_acl_access`. */
     readonly xattrNames: (inode: Inode) => Effect.Effect<ReadonlyArray<Uint8Array>, VfsError>

@@ -121,12 +121,14 @@ const operationsOf = (tree: Tree): Omit<Operations, "root" | "statistics"> => {
     })
 
   /** The archive's own directory is in its snapshot. */
+  const parentOutside = (archive: PxarArchive, found: Inode | undefined): Inode => {
+    if (found !== undefined) return outward(found)
+    const slot = slots.find(archive.slot)
+    return slot === undefined ? rootInode : nodes.ofSnapshot(slot.place).inode
+  }
+
   const parentInArchive = (archive: PxarArchive, end: number) =>
-    Effect.map(archive.parent(end), (found) => {
-      if (found !== undefined) return outward(found)
-      const slot = slots.find(archive.slot)
-      return slot === undefined ? rootInode : nodes.ofSnapshot(slot.place).inode
-    })
+    Effect.map(archive.parent(end), (found) => parentOutside(archive, found))
 
   const parent = (directory: Inode): Effect.Effect<Inode, VfsError> =>
     directory === rootInode
@@ -166,11 +168,25 @@ const operationsOf = (tree: Tree): Omit<Operations, "root" | "statistics"> => {
       inside: (archive, place) => archive.lend(place, offset, lengthBytes, use)
     })
 
+  /** One that is open. */
+  const archiveNow = (number: number): PxarArchive | undefined => {
+    const slot = number === 0 ? undefined : slots.find(number)
+    const archive = slot === undefined ? undefined : snapshots.now(slot.place)?.archiveNow(slot.filename)
+    return archive?.slot === number ? archive : undefined
+  }
+
   const lendNow: Operations["lendNow"] = (inode, offset, lengthBytes, use) => {
     const place = placeOf(inode)
-    const slot = place.slot === 0 ? undefined : slots.find(place.slot)
-    const archive = slot === undefined ? undefined : snapshots.now(slot.place)?.archiveNow(slot.filename)
-    return archive?.slot === place.slot && archive.lendNow(place, offset, lengthBytes, use)
+    return archiveNow(place.slot)?.lendNow(place, offset, lengthBytes, use) ?? false
+  }
+
+  const listNow: Operations["listNow"] = (directory) => {
+    const { isDirectory, position, slot } = placeOf(directory)
+    const archive = isDirectory ? archiveNow(slot) : undefined
+    const found = archive?.listNow(position)
+    return archive === undefined || found === undefined
+      ? undefined
+      : { listing: found.listing, parent: parentOutside(archive, found.parent) }
   }
 
   const seek: Operations["seek"] = (inode, offset, wanted) =>
@@ -184,6 +200,7 @@ const operationsOf = (tree: Tree): Omit<Operations, "root" | "statistics"> => {
     lookup,
     list,
     parent,
+    listNow,
     readLink,
     xattrNames: (inode) => Effect.map(xattrs(inode), (all) => all.map(({ name }) => name)),
     xattr: (inode, wanted) =>

@@ -63,10 +63,10 @@ describe.skipIf(noMounts !== undefined)(
       assert.strictEqual(started.code, 0, started.error)
       const { pid } = JSON.parse(started.out) as Ready
       assert.deepStrictEqual(mounts.mounted(), [point])
-      for (const [name, content] of contents) {
-        const { out } = await run("sha256sum", `${point}/latest/${name}`)
-        assert.strictEqual(out.slice(0, 64), hash("sha256", content), name)
-      }
+      const files = [...contents].map(([name, content]) => ({ path: `${point}/latest/${name}`, content }))
+      const { error, out } = await run("sha256sum", ...files.map(({ path }) => path))
+      const expected = files.map(({ content, path }) => `${hash("sha256", content)}  ${path}\n`)
+      assert.strictEqual(out, expected.join(""), error)
       const ended = await run(...mounts.granary("unmount", point))
       assert.strictEqual(ended.code, 0, ended.error)
       assert.deepStrictEqual(mounts.mounted(), [])

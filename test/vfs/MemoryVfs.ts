@@ -140,6 +140,7 @@ export class MemoryVfs {
         }),
       read: (inode, offset, lengthBytes) => this.#read(inode, offset, lengthBytes),
       lendNow: () => false,
+      listNow: () => undefined,
       lend: (inode, offset, lengthBytes, use) => Effect.map(this.#read(inode, offset, lengthBytes), use),
       seek: (inode, offset, wanted) =>
         this.#contentOf(inode, (content) => Effect.succeed(seekIn(content, offset, wanted))),

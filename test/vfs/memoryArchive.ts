@@ -21,14 +21,16 @@ export const memoryContent = (bytes: Uint8Array, reads: Reads = []): ContentRead
       reads.push([offset, lengthBytes])
       return bytes.subarray(offset, offset + lengthBytes)
     })
+  const lookNow = (offset: number, lengthBytes: number, use: (lent: Uint8Array) => void): boolean => {
+    if (offset < 0 || lengthBytes <= 0 || offset + lengthBytes > bytes.length) return false
+    use(bytes.subarray(offset, offset + lengthBytes))
+    return true
+  }
   return {
     sizeBytes: bytes.length,
     read: look,
-    lendNow: (offset, lengthBytes, _contentEnd, use) => {
-      if (offset < 0 || lengthBytes <= 0 || offset + lengthBytes > bytes.length) return false
-      use(bytes.subarray(offset, offset + lengthBytes))
-      return true
-    },
+    lendNow: (offset, lengthBytes, _contentEnd, use) => lookNow(offset, lengthBytes, use),
+    lendLookNow: lookNow,
     lendLook: (offset, lengthBytes, use) => Effect.map(look(offset, lengthBytes), use),
     lend: (offset, lengthBytes, _contentEnd, use) => Effect.map(look(offset, lengthBytes), use),
     look,

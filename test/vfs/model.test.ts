@@ -21,7 +21,7 @@ import type { Vfs } from "../../src/vfs/Vfs.ts"
 import * as VfsLayer from "../../src/vfs/VfsLayer.ts"
 import * as backups from "../backup/stores.ts"
 import { scratchFolder } from "../platform/scratch.ts"
-import { find, inMemoryStore, pathOf } from "./trees.ts"
+import { find, inMemoryStore, listIn, pathOf } from "./trees.ts"
 
 type Operations = Vfs["Service"]
 
@@ -108,7 +108,8 @@ const run = (vfs: Operations, base: string, source: string, step: Step) =>
       }
     } else if (step.kind === "list") {
       const { inode } = yield* find(vfs, `${base}/${step.folder}`)
-      const names = (yield* vfs.list(inode)).entries.map(({ name }) => Buffer.from(name).toString())
+      const names = (yield* listIn(vfs, inode)).map(({ name }) => Buffer.from(name).toString())
+      assert.isDefined(vfs.listNow(inode))
       assert.deepStrictEqual(names.toSorted(), readdirSync(join(source, step.folder)).toSorted())
     } else if (step.kind === "up") {
       const { inode } = yield* find(vfs, `${base}/${step.folder}`)

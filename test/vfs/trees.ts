@@ -2,6 +2,7 @@
  * What a folder looks like, entry by entry with every attribute: as the system shows it, and as the tree does; and
  * stores with such folders in them.
  */
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { createHash } from "node:crypto"
@@ -13,7 +14,7 @@ import * as Snapshot from "../../src/model/Snapshot.ts"
 import * as Posix from "../../src/platform/Posix.ts"
 import { MemoryDisk } from "../../src/testing/MemoryDisk.ts"
 import * as MemoryPlatform from "../../src/testing/MemoryPlatform.ts"
-import type { Attributes, Inode, Vfs } from "../../src/vfs/Vfs.ts"
+import type { Attributes, Entry, Inode, Vfs } from "../../src/vfs/Vfs.ts"
 import type { VfsError } from "../../src/vfs/VfsError.ts"
 import * as backups from "../backup/stores.ts"
 
@@ -129,7 +130,7 @@ export const describeTree = (
         xattrs: xattrs.toSorted()
       }
       if (kind !== "directory") return [described]
-      const { entries } = yield* vfs.list(inode)
+      const entries = yield* listIn(vfs, inode)
       const inOrder = entries.toSorted((left, right) => Buffer.compare(left.name, right.name))
       const below = yield* Effect.forEach(inOrder, (entry) =>
         visit(`${path}/${latin1(entry.name)}`, entry.attributes)
@@ -153,7 +154,18 @@ export const find = (vfs: Operations, path: string): Effect.Effect<Attributes, V
 export const namesIn = (vfs: Operations, path: string): Effect.Effect<ReadonlyArray<string>, VfsError> =>
   Effect.gen(function* () {
     const { inode } = yield* find(vfs, path)
-    return (yield* vfs.list(inode)).entries.map(({ name }) => Buffer.from(name).toString())
+    return (yield* listIn(vfs, inode)).map(({ name }) => Buffer.from(name).toString())
+  })
+
+/** What is in a directory; told the same at once, where that can be. */
+export const listIn = (vfs: Operations, inode: Inode): Effect.Effect<ReadonlyArray<Entry>, VfsError> =>
+  Effect.gen(function* () {
+    const { entries } = yield* vfs.list(inode)
+    const now = vfs.listNow(inode)
+    if (now === undefined) return entries
+    assert.deepStrictEqual(now.listing.entries, entries)
+    assert.strictEqual(now.parent, yield* vfs.parent(inode))
+    return entries
   })
 
 /** Backs up a folder as `root.pxar`, in the current store. */

@@ -8,6 +8,7 @@ import * as BackupGroup from "../../src/model/BackupGroup.ts"
 import * as Namespace from "../../src/model/Namespace.ts"
 import type * as Snapshot from "../../src/model/Snapshot.ts"
 import { Files } from "../../src/platform/Files.ts"
+import { spread } from "../../src/vfs/tree/checkKey.ts"
 import * as VfsLayer from "../../src/vfs/VfsLayer.ts"
 import { keyOf, owner } from "../backup/stores.ts"
 import { inMemoryStore } from "./trees.ts"
@@ -63,6 +64,21 @@ const damage = (base: string, snapshot: Snapshot.Snapshot) =>
     const files = yield* Files
     const file = `${base}/host/${snapshot.group.id}/${snapshot.directory}/index.json.blob`
     yield* files.replaceFile(file, [Buffer.from("nothing of use")], { mode: 0o644, sync: false })
+  })
+
+/** How many manifests are read meanwhile, and what comes out. */
+const counted = <A, E, R>(work: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const store = yield* Datastore.Datastore
+    const { snapshotFiles } = store
+    let looks = 0
+    const manifest: typeof snapshotFiles.manifest = (...place) => {
+      looks += 1
+      return snapshotFiles.manifest(...place)
+    }
+    const watched = { ...store, snapshotFiles: { ...snapshotFiles, manifest } }
+    const found = yield* Effect.provideService(work, Datastore.Datastore, watched)
+    return [looks, found] as const
   })
 
 describe("a key", () => {
@@ -130,4 +146,33 @@ describe("a key", () => {
       })
     )
   )
+
+  it.effect("is looked for where it is likely, and no further than it takes", () =>
+    inMemoryStore((base) =>
+      Effect.gen(function* () {
+        const snapshots = yield* stored(...Array.from({ length: 40 }, (_, at) => ({ key: at < 10 ? 4 : 3 })))
+        const [looks, accepted] = yield* counted(refusal(wrong))
+        assert.strictEqual(accepted, "")
+        assert.isAtMost(looks, 1 + 8)
+        const [all, refused] = yield* counted(refusal(keyOf(5)))
+        assert.strictEqual(all, snapshots.length)
+        assert.match(refused, /^host\/laptop\//)
+        const last = snapshots.at(-1)
+        if (last !== undefined) yield* damage(base, last)
+        yield* stored({ key: 3, group: server })
+        assert.deepStrictEqual(yield* counted(refusal(keyOf(5))), [2, ""])
+      })
+    )
+  )
+
+  it("is looked for everywhere", () => {
+    for (let count = 0; count < 40; count++) {
+      const all = Array.from({ length: count }, (_, at) => at)
+      assert.deepStrictEqual(
+        spread(all).toSorted((left, right) => left - right),
+        all
+      )
+    }
+    assert.deepStrictEqual(spread([0, 1, 2, 3, 4, 5, 6, 7, 8]).slice(0, 4), [8, 4, 2, 6])
+  })
 })

@@ -128,6 +128,7 @@ export const make = (root: Node): Vfs["Service"] => {
     xattr: () => Effect.fail(vfsError("NoAttribute", "an attribute", "is not there")),
     read: (inode, offset, lengthBytes) => Effect.flatMap(at(inode), ({ read }) => read(offset, lengthBytes)),
     lendNow: () => false,
+    listNow: () => undefined,
     lend: (inode, offset, lengthBytes, use) =>
       Effect.flatMap(at(inode), ({ read }) => Effect.map(read(offset, lengthBytes), use)),
     seek: (_, offset) => Effect.succeed(offset),

@@ -132,18 +132,24 @@ export const make = (options: SessionOptions): Session => {
       Effect.map(tree.parent(inode), (parent) => ({ inode, parent, listing }))
     )
 
-  const openDirectory = (head: Request.Head): void =>
-    answer(head, listed(head), (directory) => {
-      const { validSeconds } = directory.listing
-      const count = DirectoryReply.countOf(directory.listing)
-      const isLasting = validSeconds === Infinity
-      const isByName = isLasting && walks.isByName(head.threadId, head.inode, count)
-      const flags = isLasting && !isByName ? Reply.OpenFlag.keepCache | Reply.OpenFlag.cacheDirectory : 0
-      channel.send(
-        head.unique,
-        Reply.opened(reply, head.unique, directories.add({ ...directory, isByName }), flags)
-      )
-    })
+  const sendOpened = (head: Request.Head, directory: DirectoryReply.ListedDirectory): void => {
+    const { validSeconds } = directory.listing
+    const count = DirectoryReply.countOf(directory.listing)
+    const isLasting = validSeconds === Infinity
+    const isByName = isLasting && walks.isByName(head.threadId, head.inode, count)
+    const flags = isLasting && !isByName ? Reply.OpenFlag.keepCache | Reply.OpenFlag.cacheDirectory : 0
+    channel.send(
+      head.unique,
+      Reply.opened(reply, head.unique, directories.add({ ...directory, isByName }), flags)
+    )
+  }
+
+  const openDirectory = (head: Request.Head): void => {
+    const { inode } = head
+    const found = tree.listNow(inode)
+    if (found !== undefined) return sendOpened(head, { inode, ...found })
+    answer(head, listed(head), (directory) => sendOpened(head, directory))
+  }
 
   const list = (head: Request.Head, request: Request.ListRequest): void => {
     const send = (directory: DirectoryReply.ListedDirectory): void =>

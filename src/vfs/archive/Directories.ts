@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import { attempt } from "../../format/attempt.ts"
 import { fail, type FormatError } from "../../format/FormatError.ts"
 import * as Accessor from "../../format/pxar/Accessor.ts"
+import { decodeEntry } from "../../format/pxar/EntryDecoder.ts"
 import {
   type ChildExtent,
   GOODBYE_ITEM_BYTES,
@@ -22,6 +23,7 @@ import type { ContentReader } from "../content/ContentReader.ts"
 import type { VfsError } from "../VfsError.ts"
 import { WeightedCache } from "../tree/WeightedCache.ts"
 import type { NamedEntry } from "./NamedEntries.ts"
+import { decodeLentNow } from "./readEntries.ts"
 
 type Failure = FormatError | VfsError
 
@@ -30,7 +32,7 @@ export interface OpenDirectory extends Pick<Accessor.Directory, "entry" | "table
 }
 
 /** What the directory around it says of a directory. */
-interface Surrounding {
+export interface Surrounding {
   readonly entryStart: number
   /** Where the one around it ends; undefined for the root. */
   readonly parentEnd: number | undefined
@@ -39,8 +41,11 @@ interface Surrounding {
 export interface Directories {
   /** The directory that ends there. */
   readonly open: (endOffset: number) => Effect.Effect<OpenDirectory, Failure>
-  /** Where the directory ends that is around the one that ends there; undefined for the root. */
-  readonly parentEnd: (endOffset: number) => Effect.Effect<number | undefined, Failure>
+  /** The same at once, where all that it takes is in memory; undefined when it is not. Throws `FormatError`. */
+  readonly openNow: (endOffset: number) => OpenDirectory | undefined
+  /** What the directory around the one that ends there says of it. */
+  readonly surrounding: (endOffset: number) => Effect.Effect<Surrounding, Failure>
+  readonly surroundingNow: (endOffset: number) => Surrounding | undefined
   /** Remembers a directory that was found in another one. */
   readonly remember: (endOffset: number, entryStart: number, parentEnd: number) => void
 }
@@ -76,23 +81,55 @@ const checkedExtent = (root: Accessor.Child, endOffset: number, entryStart: numb
   return extent
 }
 
+/** The table that the last bytes of a directory hold; or how long it is, when it is longer. */
+const tableIn = (
+  last: Uint8Array,
+  root: Accessor.Child,
+  endOffset: number,
+  entryStart: number
+): GoodbyeTable | number => {
+  const lastBytes = last.length
+  if (lastBytes < GOODBYE_ITEM_BYTES) fail("pxar archive", entryStart, "a directory", `${lastBytes} bytes`)
+  const extent = checkedExtent(root, endOffset, entryStart, last.subarray(lastBytes - GOODBYE_ITEM_BYTES))
+  const tableBytes = endOffset - extent.goodbyeStart
+  if (tableBytes > lastBytes) return tableBytes
+  // A copy: it is kept, and the chunk that it came in is not.
+  return new GoodbyeTable(extent, Uint8Array.from(last.subarray(lastBytes - tableBytes)))
+}
+
+const tailOf = (endOffset: number, entryStart: number): number => Math.min(tailBytes, endOffset - entryStart)
+
 const readTable = (source: ContentReader, root: Accessor.Child, endOffset: number, entryStart: number) =>
   Effect.gen(function* () {
-    const lastBytes = Math.min(tailBytes, endOffset - entryStart)
-    const last = yield* source.look(endOffset - lastBytes, lastBytes)
-    const extent = yield* attempt(() => {
-      if (lastBytes < GOODBYE_ITEM_BYTES)
-        fail("pxar archive", entryStart, "a directory", `${lastBytes} bytes`)
-      return checkedExtent(root, endOffset, entryStart, last.subarray(lastBytes - GOODBYE_ITEM_BYTES))
-    })
-    const tableBytes = endOffset - extent.goodbyeStart
-    const bytes =
-      tableBytes <= lastBytes
-        ? last.subarray(lastBytes - tableBytes)
-        : yield* source.look(extent.goodbyeStart, tableBytes)
-    // A copy: it is kept, and the chunk that it came in is not.
-    return yield* attempt(() => new GoodbyeTable(extent, Uint8Array.from(bytes)))
+    let wantedBytes = tailOf(endOffset, entryStart)
+    for (;;) {
+      const last = yield* source.look(endOffset - wantedBytes, wantedBytes)
+      const table = yield* attempt(() => tableIn(last, root, endOffset, entryStart))
+      if (typeof table !== "number") return table
+      wantedBytes = table
+    }
   })
+
+/** Nearly every directory's own entry is shorter. */
+const entryBytes = 512
+
+/** What is in memory of the directory that lies there; undefined when it is not all of it. */
+const readNow = (
+  source: ContentReader,
+  { root, version }: Accessor.Archive<VfsError>,
+  endOffset: number,
+  entryStart: number
+): OpenDirectory | undefined => {
+  const range = { fileOffset: entryStart, entryStart, endOffset }
+  const headBytes = Math.min(entryBytes, endOffset - entryStart)
+  const decoded = decodeLentNow(source, entryStart, headBytes, (bytes) => decodeEntry(version, bytes, range))
+  if (typeof decoded !== "object" || decoded.entry.kind !== "directory") return undefined
+  const lastBytes = tailOf(endOffset, entryStart)
+  const table = decodeLentNow(source, endOffset - lastBytes, lastBytes, (last) =>
+    tableIn(last, root, endOffset, entryStart)
+  )
+  return typeof table === "object" ? { entry: decoded.entry, entryStart, table } : undefined
+}
 
 export const make = (
   archive: Accessor.Archive<VfsError>,
@@ -144,12 +181,24 @@ export const make = (
       }
     })
 
-  const surroundingOf = (endOffset: number): Effect.Effect<Surrounding, Failure> => {
-    if (endOffset === root.endOffset) {
-      return Effect.succeed({ entryStart: root.entryStart, parentEnd: undefined })
-    }
-    const known = remembered.get(endOffset)
-    return known === undefined ? find(endOffset) : Effect.succeed(known)
+  const surroundingNow = (endOffset: number): Surrounding | undefined =>
+    endOffset === root.endOffset
+      ? { entryStart: root.entryStart, parentEnd: undefined }
+      : remembered.get(endOffset)
+
+  const surrounding = (endOffset: number): Effect.Effect<Surrounding, Failure> =>
+    Effect.suspend(() => {
+      const known = surroundingNow(endOffset)
+      return known === undefined ? find(endOffset) : Effect.succeed(known)
+    })
+
+  const openNow = (endOffset: number): OpenDirectory | undefined => {
+    const known = opened.get(endOffset)
+    const around = known === undefined ? surroundingNow(endOffset) : undefined
+    if (around === undefined) return known
+    const found = readNow(source, archive, endOffset, around.entryStart)
+    if (found !== undefined) opened.set(endOffset, found, found.table.count + 1)
+    return found
   }
 
   return {
@@ -158,12 +207,10 @@ export const make = (
       Effect.suspend(() => {
         const known = opened.get(endOffset)
         if (known !== undefined) return Effect.succeed(known)
-        return Effect.flatMap(surroundingOf(endOffset), ({ entryStart }) => openAt(endOffset, entryStart))
+        return Effect.flatMap(surrounding(endOffset), ({ entryStart }) => openAt(endOffset, entryStart))
       }),
-    parentEnd: (endOffset) =>
-      Effect.map(
-        Effect.suspend(() => surroundingOf(endOffset)),
-        ({ parentEnd }) => parentEnd
-      )
+    openNow,
+    surrounding,
+    surroundingNow
   }
 }

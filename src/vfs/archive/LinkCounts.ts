@@ -61,6 +61,25 @@ class Numbers {
   }
 }
 
+/** What nearly all items are that belong to no link, each with its low half. */
+const passed: ReadonlyArray<Items.Item> = [Items.ENTRY, Items.PAYLOAD_REF, Items.GOODBYE]
+
+/** How long the content of such an item is; undefined for any other, and for one that is not as it should be. */
+const passedBytes = (view: DataView, at: number): number | undefined => {
+  const low = view.getUint32(at, true)
+  for (const item of passed) {
+    if (item.low !== low) continue
+    const contentBytes = view.getUint32(at + 8, true) - Items.HEADER_BYTES
+    const isSound =
+      view.getUint32(at + 4, true) === item.high &&
+      view.getUint32(at + 12, true) === 0 &&
+      contentBytes >= item.minimumBytes &&
+      contentBytes <= item.maximumBytes
+    return isSound ? contentBytes : undefined
+  }
+  return undefined
+}
+
 /** Hops from item to item. */
 class ItemScan {
   readonly targets = new Numbers()
@@ -78,6 +97,11 @@ class ItemScan {
       at + (isLast ? Items.HEADER_BYTES : headBytes) <= bytes.length;
       at = this.position - start
     ) {
+      const known = passedBytes(view, at)
+      if (known !== undefined) {
+        this.position += Items.HEADER_BYTES + known
+        continue
+      }
       const { contentBytes, item } = Items.readHeader(view, at, this.position)
       if (item === Items.FILENAME) this.#fileOffset = this.position
       else if (item === Items.HARDLINK && at + headBytes <= bytes.length) {

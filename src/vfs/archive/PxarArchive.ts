@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import { attempt } from "../../format/attempt.ts"
 import { fail, type FormatError } from "../../format/FormatError.ts"
 import * as Accessor from "../../format/pxar/Accessor.ts"
-import type { Entry as PxarEntry, FileEntry, HardlinkEntry } from "../../format/pxar/Entry.ts"
+import type { Entry as PxarEntry, HardlinkEntry } from "../../format/pxar/Entry.ts"
 import type { ChildExtent } from "../../format/pxar/GoodbyeTable.ts"
 import * as Items from "../../format/pxar/Items.ts"
 import type { ExtendedAttribute } from "../../model/FileMetadata.ts"
@@ -19,16 +19,15 @@ import type { ContentReader } from "../content/ContentReader.ts"
 import { directoryBase, leafBase } from "../tree/inodes.ts"
 import { once } from "../tree/once.ts"
 import { inWordsOf } from "../tree/toVfsError.ts"
-import type { Attributes, Entry, Inode, Listing, Seek } from "../Vfs.ts"
+import type { Attributes, Inode, Listing, Seek } from "../Vfs.ts"
 import { type VfsError, vfsError } from "../VfsError.ts"
 import { attributesOf, directoryLinkCount, type Owners } from "./attributesOf.ts"
 import * as Directories from "./Directories.ts"
+import * as DirectoryLists from "./DirectoryLists.ts"
+import type { CountsOfLinks } from "./DirectoryLists.ts"
 import { type FileRange, FileRanges, isHeaderOf } from "./FileRanges.ts"
-import { type Found, readChildren, readNamed, readTargets } from "./readEntries.ts"
-import { ArchiveListing } from "./ArchiveListing.ts"
+import { readNamed } from "./readEntries.ts"
 import type { LinkCounts } from "./LinkCounts.ts"
-import { PackedEntries } from "./PackedEntries.ts"
-import { PlainEntries } from "./PlainEntries.ts"
 import type { Listings } from "./Listings.ts"
 import { xattrsOf } from "./xattrsOf.ts"
 
@@ -64,6 +63,10 @@ export interface PxarArchive {
   /** Undefined when the directory has nothing of that name. */
   readonly lookup: (directoryEnd: number, name: Uint8Array) => Effect.Effect<Attributes | undefined, VfsError>
   readonly list: (directoryEnd: number) => Effect.Effect<Listing, VfsError>
+  /** The same and the parent at once, where all that it takes is in memory; undefined when it is not. */
+  readonly listNow: (
+    directoryEnd: number
+  ) => { readonly listing: Listing; readonly parent: Inode | undefined } | undefined
   /** Undefined for the root. */
   readonly parent: (directoryEnd: number) => Effect.Effect<Inode | undefined, VfsError>
   /** Where the target of a hard link of that path begins; undefined when there is none. */
@@ -107,7 +110,7 @@ interface Parts {
   readonly options: PxarArchiveOptions
   readonly archive: Accessor.Archive<VfsError>
   readonly directories: Directories.Directories
-  readonly counts: Effect.Effect<LinkCounts, VfsError>
+  readonly counts: CountsOfLinks
   readonly files: FileRanges
 }
 
@@ -136,7 +139,7 @@ const browsing = ({ archive, counts, directories, files, options }: Parts) => {
   }
 
   /** Asked for as late as possible: a directory without regular files never needs them. */
-  const countsFor = (entry: PxarEntry) => (entry.kind === "file" ? counts : Effect.succeed(undefined))
+  const countsFor = (entry: PxarEntry) => (entry.kind === "file" ? counts.get : Effect.succeed(undefined))
 
   const entryOf = ({ isDirectory, position }: ArchivePlace): Effect.Effect<Resolved, Failure> =>
     isDirectory
@@ -158,7 +161,7 @@ const browsing = ({ archive, counts, directories, files, options }: Parts) => {
       }
       if (entry.kind !== "hardlink") return ofLeaf(entry, child.fileOffset, yield* countsFor(entry))
       const target = yield* Accessor.resolveHardlink(archive, child, entry)
-      return ofLeaf(target.entry, target.child.fileOffset, yield* counts)
+      return ofLeaf(target.entry, target.child.fileOffset, yield* counts.get)
     })
 
   const childOf = (directoryEnd: number, name: Uint8Array) =>
@@ -175,46 +178,18 @@ const browsing = ({ archive, counts, directories, files, options }: Parts) => {
       return yield* attributesOfChild(child, yield* Accessor.readEntry(archive, child), directoryEnd)
     })
 
-  const shownOf = (
-    { endOffset, named }: Found,
-    targets: ReadonlyMap<number, FileEntry>,
-    directoryEnd: number
-  ): Entry => {
-    const { entry, entryStart, fileOffset, name } = named
-    if (entry.kind === "directory") {
-      directories.remember(endOffset, entryStart, directoryEnd)
-      return { name, attributes: ofDirectory(entry, endOffset) }
-    }
-    if (entry.kind !== "hardlink") return { name, attributes: ofLeaf(entry, fileOffset, undefined) }
-    const target = targets.get(entry.targetFileOffset)
-    if (target === undefined) throw new Error(`the target at ${entry.targetFileOffset} was not read`)
-    return { name, attributes: ofLeaf(target, entry.targetFileOffset, undefined) }
-  }
-
-  const list = (directoryEnd: number): Effect.Effect<Listing, Failure> =>
-    Effect.gen(function* () {
-      const inode = directoryStart + BigInt(directoryEnd)
-      const kept = listings.get(inode)
-      if (kept !== undefined) return kept
-      const { table } = yield* directories.open(directoryEnd)
-      const onDirectory = (endOffset: number, entryStart: number): void =>
-        directories.remember(endOffset, entryStart, directoryEnd)
-      const packed = new PackedEntries(slot, table.children.length)
-      const plain = new PlainEntries({ packed, version, owners, onDirectory })
-      const children = yield* readChildren(version, source, table.children, plain)
-      const targets = yield* readTargets(archive, source, children)
-      for (const [number, child] of children.entries()) {
-        if (!("named" in child)) continue
-        const entry = shownOf(child, targets, directoryEnd)
-        const isDirectory = entry.attributes.kind === "directory"
-        packed.putOther(number, entry, isDirectory ? child.endOffset : child.named.fileOffset)
-      }
-      if (packed.hasFiles) packed.linkCounts = yield* counts
-      files.list(packed)
-      const listing = new ArchiveListing(packed)
-      listings.keep(inode, listing)
-      return listing
-    })
+  const { list, listNow } = DirectoryLists.make({
+    archive,
+    counts,
+    directories,
+    files,
+    listings,
+    owners,
+    slot,
+    source,
+    ofDirectory,
+    ofLeaf: (entry, fileOffset) => ofLeaf(entry, fileOffset, undefined)
+  })
 
   const linkTarget = (path: ReadonlyArray<Uint8Array>) =>
     Effect.gen(function* () {
@@ -230,7 +205,7 @@ const browsing = ({ archive, counts, directories, files, options }: Parts) => {
       return entry?.kind === "hardlink" ? entry.targetFileOffset : undefined
     })
 
-  return { attributes, entryOf, linkTarget, list, lookup }
+  return { attributes, entryOf, linkTarget, list, listNow, lookup }
 }
 
 /** Contents of regular files. */
@@ -318,6 +293,15 @@ const contents = (
   return { lend, lendNow, seek }
 }
 
+const countsOf = (count: Effect.Effect<LinkCounts, VfsError>): Effect.Effect<CountsOfLinks> =>
+  Effect.gen(function* () {
+    let known: LinkCounts | undefined
+    const get: CountsOfLinks["get"] = yield* once(
+      Effect.tap(count, (counted) => Effect.sync(() => void (known = counted)))
+    )
+    return { get, now: () => known }
+  })
+
 export const open = (options: PxarArchiveOptions): Effect.Effect<PxarArchive, VfsError> =>
   Effect.gen(function* () {
     const { payload, source, subject } = options
@@ -332,11 +316,9 @@ export const open = (options: PxarArchiveOptions): Effect.Effect<PxarArchive, Vf
     const directories = Directories.make(archive, source, (extent: ChildExtent) =>
       readNamed(version, source, extent.fileOffset, extent)
     )
-    const counts: Effect.Effect<LinkCounts, VfsError> = yield* once(
-      Effect.suspend(() => options.linkCounts(opened))
-    )
+    const counts = yield* countsOf(Effect.suspend(() => options.linkCounts(opened)))
     const parts: Parts = { options, archive, directories, counts, files: new FileRanges() }
-    const { attributes, entryOf, linkTarget, list, lookup } = browsing(parts)
+    const { attributes, entryOf, linkTarget, list, listNow, lookup } = browsing(parts)
     const { lend, lendNow, seek } = contents(parts, entryOf)
 
     const readLink = (place: ArchivePlace) =>
@@ -357,10 +339,16 @@ export const open = (options: PxarArchiveOptions): Effect.Effect<PxarArchive, Vf
         })
       )
 
-    const parent = (directoryEnd: number) =>
-      Effect.map(directories.parentEnd(directoryEnd), (end) =>
-        end === undefined ? undefined : directoryBase(options.slot) + BigInt(end)
-      )
+    const parentOf = ({ parentEnd }: Directories.Surrounding): Inode | undefined =>
+      parentEnd === undefined ? undefined : directoryBase(options.slot) + BigInt(parentEnd)
+
+    const parent = (directoryEnd: number) => Effect.map(directories.surrounding(directoryEnd), parentOf)
+
+    const listedNow: PxarArchive["listNow"] = (directoryEnd) => {
+      const around = directories.surroundingNow(directoryEnd)
+      const listing = around === undefined ? undefined : listNow(directoryEnd)
+      return around === undefined || listing === undefined ? undefined : { listing, parent: parentOf(around) }
+    }
 
     const opened: PxarArchive = {
       slot: options.slot,
@@ -371,6 +359,7 @@ export const open = (options: PxarArchiveOptions): Effect.Effect<PxarArchive, Vf
       attributes: (place) => told(attributes(place)),
       lookup: (directoryEnd, name) => told(lookup(directoryEnd, name)),
       list: (directoryEnd) => told(list(directoryEnd)),
+      listNow: listedNow,
       parent: (directoryEnd) => told(parent(directoryEnd)),
       linkTarget: (path) => told(linkTarget(path)),
       readLink: (place) => told(readLink(place)),

@@ -46,6 +46,20 @@ const decodeLent = <A>(
     })
   )
 
+/** The same at once, where the bytes are in memory; undefined when they are not. Throws what `decode` throws. */
+export const decodeLentNow = <A>(
+  source: ContentReader,
+  offset: number,
+  lengthBytes: number,
+  decode: (bytes: Uint8Array) => A
+): A | undefined => {
+  let decoded: A | undefined
+  source.lendLookNow(offset, lengthBytes, (bytes) => {
+    decoded = decode(asPlain(bytes))
+  })
+  return decoded
+}
+
 /** Reads from `start` on, more and more until `decode` has what it needs. */
 const readGrowing = <A extends object>(
   source: ContentReader,
@@ -150,18 +164,43 @@ const plainChild = { isPlain: true } as const
 
 export type ReadChild = Found | typeof plainChild
 
+const childDecoder =
+  (version: 1 | 2, plain: PlainEntries): Decode<ReadChild> =>
+  (bytes, view, at, extent, child) => {
+    if (plain.decode(bytes, view, at, extent, child)) return plainChild
+    const named = decodeChild(version, pieceOf(bytes, at, extent), extent)
+    return typeof named === "number" ? named : { named, endOffset: extent.endOffset }
+  }
+
 /** All children of a directory, in the order of its extents. */
 export const readChildren = (
   version: 1 | 2,
   source: ContentReader,
   extents: ReadonlyArray<ChildExtent>,
   plain: PlainEntries
-): Effect.Effect<ReadonlyArray<ReadChild>, Failure> =>
-  readAll<ReadChild>(source, extents, (bytes, view, at, extent, child) => {
-    if (plain.decode(bytes, view, at, extent, child)) return plainChild
-    const named = decodeChild(version, pieceOf(bytes, at, extent), extent)
-    return typeof named === "number" ? named : { named, endOffset: extent.endOffset }
-  })
+): Effect.Effect<ReadonlyArray<ReadChild>, Failure> => readAll(source, extents, childDecoder(version, plain))
+
+/** The same at once, where all that it takes is in memory; undefined when it is not. Throws `FormatError`. */
+export const readChildrenNow = (
+  version: 1 | 2,
+  source: ContentReader,
+  extents: ReadonlyArray<ChildExtent>,
+  plain: PlainEntries
+): ReadonlyArray<ReadChild> | undefined => {
+  const decode = childDecoder(version, plain)
+  const children: Array<ReadChild> = []
+  for (const run of planRuns(extents)) {
+    const found = decodeLentNow(source, run.offset, run.endOffset - run.offset, (bytes) =>
+      decodeRun(bytes, run, extents, decode)
+    )
+    if (found === undefined) return undefined
+    for (const child of found) {
+      if (typeof child === "number") return undefined
+      children.push(child)
+    }
+  }
+  return children
+}
 
 /** Where the targets of these links begin, each with an end that it must come before: the first link to it. */
 const targetExtents = (

@@ -67,6 +67,8 @@ export interface ContentReader {
     lengthBytes: number,
     use: (bytes: Uint8Array) => A
   ) => Effect.Effect<A, VfsError>
+  /** As `lendNow`, of what is looked up. */
+  readonly lendLookNow: (offset: number, lengthBytes: number, use: (bytes: Uint8Array) => void) => boolean
   readonly look: (offset: number, lengthBytes: number) => Effect.Effect<Uint8Array, VfsError>
   /**
    * Where from `offset` on the next data or the next hole begins: a fixed index's chunks of zeros are holes, and the
@@ -234,10 +236,21 @@ export const make = (
       return true
     }
 
+    const lendLookNow: ContentReader["lendLookNow"] = (offset, lengthBytes, use) => {
+      const end = offset + lengthBytes
+      if (!(offset >= 0 && lengthBytes > 0 && end <= sizeBytes)) return false
+      const chunk = index.find(offset)
+      if (end > index.end(chunk)) return false
+      const piece = recall({ offset, end, first: chunk, last: chunk, stream: undefined }, chunk)
+      if (piece !== undefined) use(piece)
+      return piece !== undefined
+    }
+
     return {
       sizeBytes,
       lend,
       lendNow,
+      lendLookNow,
       read: (offset, lengthBytes, contentEnd = sizeBytes) => lend(offset, lengthBytes, contentEnd, copyOf),
       lendLook: (offset, lengthBytes, use) => within(offset, lengthBytes, undefined, use),
       look: (offset, lengthBytes) => within(offset, lengthBytes, undefined, copyOf),
