@@ -16,6 +16,7 @@ import {
 import { fromErrno, FilesError } from "./Files.ts"
 import { releaseMemory } from "../format/releaseMemory.ts"
 import type { Content } from "./ReadAhead.ts"
+import { copyInto } from "./sharedCopy.ts"
 
 /** The file's content: a view that belongs to the job as long as it lasts, and may be overwritten. */
 const wholeOf = (path: string, content: Content): Uint8Array => {
@@ -73,7 +74,7 @@ const intoTarget = (data: Uint8Array, target: Uint8Array): Loaded => {
     const detail = `it holds ${length} bytes, more than the ${target.length} expected`
     return { unusable: { reason: "Corrupt", detail } }
   }
-  target.set(data)
+  copyInto(target, data)
   return { length }
 }
 

@@ -6,7 +6,12 @@ import type { ApiError } from "./ApiError.ts"
 
 export type Answer =
   | { readonly kind: "data"; readonly data: unknown; readonly beside?: Readonly<Record<string, unknown>> }
-  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
+  | {
+      readonly kind: "bytes"
+      readonly bytes: Uint8Array
+      /** Run when all was sent and nobody reads from the memory any more; not when the connection broke before. */
+      readonly giveBack?: () => void
+    }
   /** Pieces of memory that nobody changes; a failure cuts the answer off, so that nobody takes it for whole. */
   | { readonly kind: "stream"; readonly pieces: Stream.Stream<Uint8Array, ApiError> }
 
@@ -15,6 +20,13 @@ export const data = (value: unknown): Answer => ({ kind: "data", data: value })
 export const nothing: Answer = data(null)
 
 export const bytes = (content: Uint8Array): Answer => ({ kind: "bytes", bytes: content })
+
+/** Bytes in memory that is used again. */
+export const lentBytes = (content: Uint8Array, giveBack: () => void): Answer => ({
+  kind: "bytes",
+  bytes: content,
+  giveBack
+})
 
 export const jsonType = "application/json;charset=UTF-8"
 

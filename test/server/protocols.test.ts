@@ -1,6 +1,8 @@
 /** A backup and a restore over the wire, as a client goes through them, and what is in the store then. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { readFileSync } from "node:fs"
+import * as path from "node:path"
 import * as Manifest from "../../src/format/Manifest.ts"
 import * as ManifestNotes from "../../src/format/ManifestNotes.ts"
 import * as DataBlob from "../../src/format/DataBlob.ts"
@@ -52,6 +54,32 @@ describe("the backup protocol", () => {
     assert.strictEqual(index.sizeBytes, 70_005 + 70_006 + 70_007)
     assert.lengthOf((await reader.ask("GET", "/speedtest")).body, 1024 * 1024)
     await reader.close()
+  })
+
+  live("gives chunks the checksum that clients leave out or get wrong, and refuses others", async (made) => {
+    const session = await scene.openSession(made, "backup", scene.snapshotQuery("crc", time))
+    const chunks = [21, 22, 23].map((seed) => scene.chunkOf(scene.content(seed, 90_000), seed === 22))
+    await scene.good(session.ask("POST", "/dynamic_index", { query: { "archive-name": "a.pxar.didx" } }))
+    const upload = ({ blob, data, digest }: scene.Chunk, crc: number) => {
+      const body = Buffer.from(blob)
+      body.writeUInt32LE(crc, 8)
+      const query = { wid: 1, digest, size: data.length, "encoded-size": body.length }
+      return session.ask("POST", "/dynamic_chunk", { query, body })
+    }
+    for (const [place, chunk] of chunks.entries()) {
+      assert.strictEqual(await scene.good(upload(chunk, [0, 0, 0xdead_beef][place] ?? 0)), chunk.digest)
+      const stored = readFileSync(path.join(made.base, ".chunks", chunk.digest.slice(0, 4), chunk.digest))
+      assert.isTrue(stored.equals(chunk.blob))
+    }
+    const [first, second] = chunks
+    if (first === undefined || second === undefined) return assert.fail("no chunks")
+    const strange = scene.chunkOf(scene.content(24, 90_000))
+    for (const crc of [0, 1, Buffer.from(strange.blob).readUInt32LE(8)]) {
+      const answer = await upload({ ...strange, digest: second.digest.replace(/^.{4}/, "0000") }, crc)
+      assert.strictEqual(answer.text, "detected chunk with wrong digest.")
+    }
+    assert.isEmpty(scene.namesIn(made.base, ".chunks/0000") ?? [])
+    await session.close()
   })
 
   live("lets the next backup name chunks of the one before, and nothing else", async (made) => {

@@ -2,7 +2,7 @@
  * Http2Session: one session of HTTP/2 on a connection that was upgraded from HTTP/1.1: every stream is a call of the
  * session's table.
  *
- * Bounds: 128 streams at once with a window of half a MiB each, and the admission's memory; headers of 16 KiB. A
+ * Bounds: 160 streams at once with a window of half a MiB each, and the admission's memory; headers of 16 KiB. A
  * connection on which nothing moves for half an hour is closed. A client that resets a stream interrupts what only it
  * waited for.
  */
@@ -21,8 +21,8 @@ import type { Outlet } from "./sending.ts"
 
 /** Each may have so much in memory that nobody has asked for yet. */
 const streamWindowBytes = 512 * 1024
-/** Node also counts streams that have just ended: no client is to come near it that keeps 64 under way. */
-const streamsMax = 128
+/** Node also counts streams that have just ended: no client is to come near it that keeps 80 under way. */
+const streamsMax = 160
 const connectionWindowBytes = 32 * 1024 * 1024
 const frameMaxBytes = 4 * 1024 * 1024 - 1
 const headersMaxBytes = 16 * 1024

@@ -11,7 +11,9 @@ import * as Digest from "../../model/Digest.ts"
 import { DigestTable } from "../../model/DigestTable.ts"
 import * as Snapshot from "../../model/Snapshot.ts"
 import { Entropy } from "../../platform/Entropy.ts"
-import type { Files } from "../../platform/Files.ts"
+import { largestBlobBytes } from "../../platform/chunkContent.ts"
+import { Files } from "../../platform/Files.ts"
+import { SpareMemory } from "../../platform/SpareMemory.ts"
 import * as Answer from "../Answer.ts"
 import { type ApiError, badRequest, unauthorized } from "../ApiError.ts"
 import { rawRoute, route, type Route, type RouteTable, subdirectories } from "../Call.ts"
@@ -33,15 +35,43 @@ const download = (place: rawFiles.Place, allowed: DigestTable): Route<Files> =>
     })
   )
 
-const chunk = ({ datastore }: rawFiles.Place, allowed: DigestTable): Route =>
-  rawRoute({ digest: Parameters.digest }, ({ digest }) =>
+/** What a session keeps of the memory of chunks that went out. */
+const spareBytes = 32 * 1024 * 1024
+
+const notWhole = badRequest("the chunk's file became shorter while it was read")
+
+/** Read into memory that was used before. */
+const chunkInFile = (
+  path: string,
+  spare: SpareMemory
+): Effect.Effect<Answer.Answer, ApiError, Files | Scope.Scope> =>
+  Effect.gen(function* () {
+    const files = yield* Files
+    const handle = yield* told(files.openRead(path))
+    if (handle.sizeBytes > largestBlobBytes) return yield* badRequest("the chunk's file is far too large")
+    const blob = spare.take(handle.sizeBytes)
+    for (let at = 0; at < blob.length;) {
+      const count = yield* told(handle.readAt(at, blob.subarray(at)))
+      if (count === 0) return yield* notWhole
+      at += count
+    }
+    return Answer.lentBytes(blob, () => spare.giveBack(blob))
+  })
+
+const chunk = ({ datastore }: rawFiles.Place, allowed: DigestTable): Route<Files> => {
+  const spare = new SpareMemory(spareBytes)
+  return rawRoute({ digest: Parameters.digest }, ({ digest }) =>
     Effect.gen(function* () {
       if (!allowed.has(Digest.toBytes(digest))) {
         return yield* unauthorized(`download chunk ${digest} not allowed`)
       }
-      return Answer.bytes(yield* told(datastore.chunks.readEncoded(digest)))
+      const file = datastore.chunks.fileOf?.(digest)
+      return file === undefined
+        ? Answer.bytes(yield* told(datastore.chunks.readEncoded(digest)))
+        : yield* Effect.scoped(chunkInFile(file.path, spare))
     })
   )
+}
 
 const speedtestBytes = 1024 * 1024
 

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Readable } from "node:stream"
+import { copyInto } from "../../platform/sharedCopy.ts"
 import { type ApiError, badRequest } from "../ApiError.ts"
 
 const stallMillis = 60_000
@@ -70,6 +71,23 @@ export const read = (
       unlessStalled(() => count),
       Effect.map(() => (pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces)))
     )
+  })
+
+/** A body right into memory that is there, as large as the body may be; answers how much came. */
+export const readInto = (
+  body: Readable,
+  target: Uint8Array,
+  tooLarge: ApiError
+): Effect.Effect<number, ApiError> =>
+  Effect.suspend(() => {
+    let count = 0
+    const take = (piece: Buffer): ApiError | undefined => {
+      if (count + piece.length > target.length) return tooLarge
+      copyInto(target.subarray(count), piece)
+      count += piece.length
+      return undefined
+    }
+    return Effect.map(unlessStalled(() => count)(collect(body, take)), () => count)
   })
 
 /** A body that is to be dropped; answers how much there was. */

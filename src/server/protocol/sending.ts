@@ -65,6 +65,12 @@ const sendPieces = (
     )
   })
 
+/** What a broken connection still has of an answer may be read by the system: nobody else gets that memory. */
+const whenSent = ({ writable }: Outlet, giveBack: () => void): Effect.Effect<void> =>
+  Effect.sync(() => {
+    if (writable.writableFinished) giveBack()
+  })
+
 /** Sends what a call came to. */
 export const send = (
   outlet: Outlet,
@@ -74,8 +80,11 @@ export const send = (
   switch (answer.kind) {
     case "data":
       return sendBytes(outlet, 200, jsonType, Buffer.from(envelope(answer.data, answer.beside)), headers)
-    case "bytes":
-      return sendBytes(outlet, 200, bytesType, answer.bytes, headers)
+    case "bytes": {
+      const sent = sendBytes(outlet, 200, bytesType, answer.bytes, headers)
+      const { giveBack } = answer
+      return giveBack === undefined ? sent : Effect.andThen(sent, whenSent(outlet, giveBack))
+    }
     case "stream":
       return sendPieces(outlet, answer.pieces)
   }
