@@ -224,5 +224,10 @@ describe("the plan of a garbage collection", () => {
     assert.match(dry.text, /^would remove: 0 chunks, 0 B$/m)
     assert.match(dry.text, /^s3 would take: \d+ requests \(.*\), .* sent, .* received$/m)
     assert.match(dry.errors, /^s3 planning: \d+ requests \(.*\), 0 B sent, .* received$/m)
+    // One number of requests in a plan; what the collection itself took, beside what the command took, after it.
+    assert.notMatch(dry.text, /took \d+ requests/)
+    const { text } = await scene.succeed(gc)
+    assert.match(text, /^the collection itself took \d+ requests to the bucket: \d+ lists?, \d+ deletions?$/m)
+    for (const told of [dry.text, text]) assert.notMatch(told, /\b0 [a-z]+\/s/)
   })
 })

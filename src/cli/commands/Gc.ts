@@ -102,13 +102,20 @@ const bucketLines = (summary: Gc.GcSummary): ReadonlyArray<string> => {
     ...(skew === undefined || ClockSkew.worstSeconds(skew) <= skewWorthTelling
       ? []
       : [`the server's clock is ${ClockSkew.format(skew)} ahead`]),
-    `asked the bucket ${Format.counted(requestTotal(requests), "time")}: ${Format.count(requests.list)} lists, ` +
-      `${Format.count(requests.deleteMany)} deletions`
+    // A plan tells what it asked, and what collecting would ask, in lines of its own.
+    ...optionalLine(
+      !plan.isDryRun,
+      `the collection itself took ${Format.counted(requestTotal(requests), "request")} to the bucket: ` +
+        `${Format.counted(requests.list, "list")}, ${Format.counted(requests.deleteMany, "deletion")}`
+    )
   ]
 }
 
-const rate = (count: number, unit: string, seconds: number): string =>
-  seconds > 0.001 ? ` (${Format.count(Math.round(count / seconds))} ${unit}/s)` : ""
+/** Less than one a second says nothing, of what was little as of what took long. */
+const rate = (count: number, unit: string, seconds: number): string => {
+  const perSecond = seconds > 0.001 ? Math.round(count / seconds) : 0
+  return perSecond > 0 ? ` (${Format.count(perSecond)} ${unit}/s)` : ""
+}
 
 const toText = (summary: Gc.GcSummary): string => {
   const { plan, removeSeconds, status, sweep } = summary

@@ -74,7 +74,7 @@ const writeIfAbsent = (store: Store, key: ObjectKey, body: Uint8Array, options: 
       )
     )
     /** Whose object it is that is present, by its bytes. */
-    const look = compare(looks, key, body).pipe(
+    const look = Effect.suspend(() => compare(looks, key, body)).pipe(
       Effect.mapError((error) => ofWriting(error, key)),
       Effect.flatMap((answer) => {
         if (answer !== undefined) return Effect.succeed(answer)

@@ -118,7 +118,12 @@ describe("bodies", () => {
       const { store } = yield* storeAt(cutBody(500, "<CopyObjectResult>", "break"))
       const copied = yield* Effect.flip(store.copy(key, ObjectKey.parse("b")))
       const deleted = yield* Effect.flip(store.deleteMany([key, ObjectKey.parse("b")]))
-      assert.deepStrictEqual([copied.reason, deleted.reason], ["Disconnected", "Disconnected"])
+      const put = yield* Effect.flip(store.put(key, Buffer.from("body")))
+      const added = yield* Effect.flip(store.putIfAbsent(key, Buffer.from("body")))
+      for (const { outcomeUnknown, reason } of [copied, deleted, put, added]) {
+        assert.strictEqual(reason, "Disconnected")
+        assert.isTrue(outcomeUnknown)
+      }
     })
   )
 })
