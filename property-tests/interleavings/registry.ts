@@ -42,6 +42,7 @@ import { R20 as R20OfSync } from "./rows/sync/R20.ts"
 import { R25 as R25OfSync } from "./rows/sync/R25.ts"
 import { R26 as R26OfSync } from "./rows/sync/R26.ts"
 import { R29 as R29OfSync } from "./rows/sync/R29.ts"
+import { R29 as R29OfSyncInBucket } from "./rows/sync/R29InBucket.ts"
 import { held } from "./rows/sync/held.ts"
 
 export const rows: ReadonlyArray<Row> = [
@@ -84,5 +85,6 @@ export const rows: ReadonlyArray<Row> = [
   R25OfSync,
   R26OfSync,
   R29OfSync,
+  R29OfSyncInBucket,
   held
 ]

@@ -130,6 +130,7 @@ export const make = (
         ...store.chunks,
         insert: makeInsert(codec, store, listed, tally),
         insertEncoded: (_digest, blob) => Effect.succeed({ duplicate: false, encodedSizeBytes: blob.length }),
+        insertFile: () => Effect.succeed({ duplicate: false, encodedSizeBytes: 0 }),
         insertProving: () => Effect.succeed({ duplicate: false, encodedSizeBytes: 0 }),
         touch: () => Effect.succeed(true),
         condemn: () => Effect.succeed(undefined),

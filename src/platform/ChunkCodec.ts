@@ -19,6 +19,9 @@
  * - `receive` judges a blob as `judge` does and, when it is good, writes it as it is to the new file `temporaryPath`;
  *   of any other nothing is written. The blob is given away, but for a failure with `NotFound`: where the folder is
  *   missing, the same blob can be received again.
+ * - `copy` comes to the same as `receive` of what the file `from` holds, of whatever store it is; also where that is
+ *   encrypted and should not be, or the other way round, nothing is written. A codec that does not read the machine's
+ *   own files has no such way.
  * - `decode` and `judge` come to the same as `load` and `check` of a file that holds `blob`. It stays as it is, and
  *   what `decode` answers is never a part of it, unless it was given away with `consumes`.
  */
@@ -102,6 +105,12 @@ export interface ReceiveRequest {
   readonly sync: boolean
 }
 
+export interface CopyRequest extends Omit<ReceiveRequest, "blob"> {
+  readonly from: string
+  /** Whether it has to be. */
+  readonly encrypted: boolean
+}
+
 export interface JudgeRequest extends Omit<CheckRequest, "path">, MemoryRequest {}
 
 /** A chunk that is there but cannot be used. */
@@ -137,6 +146,7 @@ export class ChunkCodec extends Context.Service<
     readonly decode: (blob: Uint8Array, request: DecodeRequest) => Effect.Effect<Uint8Array, ChunkError>
     readonly judge: (blob: Uint8Array, request: JudgeRequest) => Effect.Effect<Verdict>
     readonly receive: (request: ReceiveRequest) => Effect.Effect<Verdict, FilesError>
+    readonly copy?: (request: CopyRequest) => Effect.Effect<Verdict, FilesError>
   }
 >()("granary/platform/ChunkCodec") {}
 

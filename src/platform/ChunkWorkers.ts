@@ -8,7 +8,7 @@
  */
 import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
-import type { Staged } from "./ChunkCodec.ts"
+import type { CopyRequest, Staged } from "./ChunkCodec.ts"
 import type { Verdict } from "./chunkContent.ts"
 import type { EncodedBlob, Loaded } from "./chunkTasks.ts"
 import type { Digest } from "../model/Digest.ts"
@@ -55,6 +55,7 @@ export type Task =
       readonly kind: "receive"
       readonly request: BlobRequest & { readonly temporaryPath: string; readonly sync: boolean }
     }
+  | { readonly kind: "copy"; readonly request: CopyRequest }
 
 export type Job = Task & { readonly id: number; readonly key: Uint8Array | undefined }
 
@@ -99,6 +100,7 @@ const crossing = (task: Task): Crossing => {
   switch (task.kind) {
     case "load":
     case "check":
+    case "copy":
       return { sent: task, transfer: [] }
     case "decode":
     case "judge":

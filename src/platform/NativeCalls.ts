@@ -1,6 +1,6 @@
 /**
- * NativeCalls: functions of the C library by their prototypes, by way of koffi. Plain synchronous functions that throw
- * `PosixError` and nothing else. Linux only; nothing is loaded before the first call.
+ * NativeCalls: functions of the C library by their prototypes, by way of koffi. Plain functions that throw, or reject
+ * with, `PosixError` and nothing else. Linux only; nothing is loaded before the first call.
  */
 import * as Data from "effect/Data"
 import { createRequire } from "node:module"
@@ -24,7 +24,11 @@ export interface NativeMemory {
   readonly free: (memory: unknown) => void
 }
 
-type Call = (...parameters: ReadonlyArray<unknown>) => number
+interface Call {
+  (...parameters: ReadonlyArray<unknown>): number
+  /** The last parameter is told how it ended, and reads the error number at once. */
+  readonly async: (...parameters: ReadonlyArray<unknown>) => void
+}
 
 interface Library<Name extends string> extends NativeMemory {
   readonly errno: () => number
@@ -53,7 +57,12 @@ export interface NativeCalls<Name extends string> {
   /** Throws where these calls cannot be made. */
   readonly memory: () => NativeMemory
   readonly run: (syscall: Name, ...parameters: ReadonlyArray<unknown>) => number
+  /** The same on another thread, for what waits for a disk. */
+  readonly runLater: (syscall: Name, ...parameters: ReadonlyArray<unknown>) => Promise<number>
 }
+
+const failureOf = (syscall: string, number: number): PosixError =>
+  new PosixError({ syscall, code: getSystemErrorMap().get(-number)?.[0] ?? "EIO" })
 
 /** Functions as koffi declares them; `_` stands for "bytes that the callee reads or writes". */
 export const make = <Name extends string>(prototypes: Readonly<Record<Name, string>>): NativeCalls<Name> => {
@@ -66,8 +75,16 @@ export const make = <Name extends string>(prototypes: Readonly<Record<Name, stri
       const result = call[syscall](...parameters)
       if (result >= 0) return result
       // Asked for at once: whatever the runtime does in between may set it.
-      const number = errno()
-      throw new PosixError({ syscall, code: getSystemErrorMap().get(-number)?.[0] ?? "EIO" })
-    }
+      throw failureOf(syscall, errno())
+    },
+    runLater: (syscall, ...parameters) =>
+      new Promise((resolve, reject) => {
+        const { call, errno } = library()
+        call[syscall].async(...parameters, (error: unknown, result: number) => {
+          if (error !== null) reject(error)
+          else if (result >= 0) resolve(result)
+          else reject(failureOf(syscall, errno()))
+        })
+      })
   }
 }

@@ -8,7 +8,7 @@ import { existsSync } from "node:fs"
 import { dirname } from "node:path"
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import type { Digest } from "../model/Digest.ts"
-import { ChunkCodec, ChunkError, type Encoded, intoTarget, type ReceiveRequest } from "./ChunkCodec.ts"
+import { ChunkCodec, ChunkError, type Encoded, intoTarget } from "./ChunkCodec.ts"
 import type { Verdict } from "./chunkContent.ts"
 import type { EncodedBlob, Loaded } from "./chunkTasks.ts"
 import { ChunkWorkers, isShared, type Result, type Task, usualThreads } from "./ChunkWorkers.ts"
@@ -75,26 +75,29 @@ export const layer = (options?: CodecOptions): Layer.Layer<ChunkCodec> =>
               ? Effect.succeed(result.value)
               : Effect.orDie(unexpected(result, request.path))
           ),
-        receive: (request) => receive(run, request),
+        receive: (request) =>
+          writeInFolder(run, request.temporaryPath, {
+            kind: "receive",
+            request: { ...request, consumes: true }
+          }),
+        copy: (request) => writeInFolder(run, request.temporaryPath, { kind: "copy", request }),
         ...inMemory(run)
       })
     })
   )
 
-/** Whether there is a place for the blob is seen before it is given away. */
-const receive = (
+/** Whether there is a place for the file is seen before anything is given away or read for it. */
+const writeInFolder = (
   run: (task: Task, crypt: CryptConfig | undefined) => Effect.Effect<Result>,
-  request: ReceiveRequest
+  temporaryPath: string,
+  task: Extract<Task, { kind: "receive" | "copy" }>
 ): Effect.Effect<Verdict, FilesError> =>
   Effect.suspend(() => {
-    const { temporaryPath } = request
     if (!existsSync(dirname(temporaryPath))) {
       return Effect.fail(new FilesError({ operation: "write", path: temporaryPath, reason: "NotFound" }))
     }
-    return Effect.flatMap(
-      run({ kind: "receive", request: { ...request, consumes: true } }, undefined),
-      (result) =>
-        result.kind === "received" ? Effect.succeed(result.value) : unexpected(result, temporaryPath)
+    return Effect.flatMap(run(task, undefined), (result) =>
+      result.kind === "received" ? Effect.succeed(result.value) : unexpected(result, temporaryPath)
     )
   })
 

@@ -184,7 +184,7 @@ const touch = (target: string): boolean => {
 const syncFileSystem = async (target: string): Promise<void> => {
   const handle = await openForReading(target)
   try {
-    Posix.syncFileSystem(handle.fd)
+    await Posix.syncFileSystem(handle.fd)
   } finally {
     await handle.close()
   }

@@ -1,10 +1,10 @@
 /**
- * System calls that Node does not offer, by way of koffi: extended attributes of links, nanosecond times, device nodes,
- * inode flags, holes, directory-relative operations. Linux on 64-bit machines only.
+ * System calls that Node does not offer, by way of koffi: extended attributes of links, nanosecond times, device
+ * nodes, inode flags, holes, directory-relative operations. Linux on 64-bit machines only.
  *
- * Plain synchronous functions for the hot loops of the directory source and the extractor (about 2 us a call). They
- * throw `PosixError` and nothing else. Names and paths are raw bytes. Nothing is loaded before the first call, so that
- * importing this module has no side effect.
+ * Plain synchronous functions for the hot loops of the directory source and the extractor (about 2 us a call); only
+ * flushing a file system, which waits for the disk, is a promise. They throw `PosixError` and nothing else. Names and
+ * paths are raw bytes. Nothing is loaded before the first call, so that importing this module has no side effect.
  */
 import * as NativeCalls from "./NativeCalls.ts"
 import { PosixError } from "./NativeCalls.ts"
@@ -64,7 +64,7 @@ const prototypes = {
   fsetxattr: "int fsetxattr(int, _, _, uint64, int)"
 }
 
-const { run } = NativeCalls.make(prototypes)
+const { run, runLater } = NativeCalls.make(prototypes)
 
 /** Bytes with the terminating NUL that system calls want. A NUL inside the name is refused. */
 export const cString = (text: Uint8Array | string): Uint8Array => {
@@ -217,8 +217,9 @@ const seekOrEnd = (fd: number, offset: number, whence: number): number | undefin
   }
 }
 
-export const syncFileSystem = (fd: number): void => {
-  run("syncfs", fd)
+/** A disk may take seconds for it. */
+export const syncFileSystem = async (fd: number): Promise<void> => {
+  await runLater("syncfs", fd)
 }
 
 /** Where extended attributes are read or written: an open descriptor, or a path whose last part is not followed. */

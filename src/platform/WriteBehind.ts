@@ -11,6 +11,7 @@
 import type { CryptConfig } from "../format/CryptConfig.ts"
 import * as DataBlob from "../format/DataBlob.ts"
 import { releaseMemory } from "../format/releaseMemory.ts"
+import { AlignedRooms, type Room } from "./AlignedRooms.ts"
 import * as BulkFile from "./BulkFile.ts"
 import { checkBlob, type Verdict } from "./chunkContent.ts"
 import type { ReceiveRequest, Staged } from "./ChunkCodec.ts"
@@ -26,24 +27,6 @@ export interface StageRequest {
 }
 
 const roomsMax = 2
-
-/** A chunk of the usual size, and its header. */
-const roomMinBytes = 4.5 * 1024 * 1024
-
-/** Aligned memory, as large as the largest that was asked for. */
-class Room {
-  /** Whether it was asked for memory since it was given out. */
-  isTaken = false
-  #memory: Uint8Array = new Uint8Array(0)
-
-  readonly of = (sizeBytes: number): Uint8Array => {
-    this.isTaken = true
-    if (this.#memory.length < sizeBytes) {
-      this.#memory = BulkFile.alignedMemory(Math.max(sizeBytes, roomMinBytes))
-    }
-    return this.#memory
-  }
-}
 
 /** A chunk as it is going to be written. */
 interface Sealed {
@@ -88,32 +71,15 @@ const receive = async (request: ReceiveRequest, room: Room): Promise<Verdict> =>
 }
 
 export class WriteBehind {
-  readonly #free: Array<Room> = Array.from({ length: roomsMax }, () => new Room())
-  readonly #waiting: Array<(room: Room) => void> = []
+  readonly #rooms = new AlignedRooms(roomsMax)
 
   /** Encodes a chunk into a new file; rejects with an errno error of `node:fs`. */
   stage(request: StageRequest): Promise<Staged> {
-    return this.#withRoom((room) => write(request, room))
+    return this.#rooms.within((room) => write(request, room))
   }
 
   /** Judges a blob, and writes it as it is into a new file if it is good. */
   receive(request: ReceiveRequest): Promise<Verdict> {
-    return this.#withRoom((room) => receive(request, room))
-  }
-
-  async #withRoom<A>(work: (room: Room) => Promise<A>): Promise<A> {
-    const room = this.#free.pop() ?? (await new Promise<Room>((resolve) => this.#waiting.push(resolve)))
-    room.isTaken = false
-    // Whoever needs the room takes it before the first wait.
-    const writing = work(room)
-    if (room.isTaken) return writing.finally(() => this.#giveBack(room))
-    this.#giveBack(room)
-    return writing
-  }
-
-  #giveBack(room: Room): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#free.push(room)
-    else next(room)
+    return this.#rooms.within((room) => receive(request, room))
   }
 }

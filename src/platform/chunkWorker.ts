@@ -7,6 +7,7 @@ import * as CryptConfig from "../format/CryptConfig.ts"
 import { digestBytesOf, largestBlobBytes } from "./chunkContent.ts"
 import { checkChunk, decodeBlob, encodeBlob, judgeBlob, loadChunk } from "./chunkTasks.ts"
 import type { Answer, Job } from "./ChunkWorkers.ts"
+import { CopyThrough } from "./CopyThrough.ts"
 import { FilesError, fromErrno } from "./Files.ts"
 import { type Content, ReadAhead } from "./ReadAhead.ts"
 import { WriteBehind } from "./WriteBehind.ts"
@@ -23,7 +24,7 @@ const keyOf = (raw: Uint8Array | undefined): CryptConfig.CryptConfig | undefined
 }
 
 type ReadingJob = Extract<Job, { readonly kind: "load" | "check" }>
-type WritingJob = Extract<Job, { readonly kind: "stage" | "receive" }>
+type WritingJob = Extract<Job, { readonly kind: "stage" | "receive" | "copy" }>
 
 const performOnFile = (job: ReadingJob, content: Content): Answer["result"] => {
   const crypt = keyOf(job.key)
@@ -46,8 +47,11 @@ const perform = (job: Exclude<Job, ReadingJob | WritingJob>): Answer["result"] =
   }
 }
 
+const isWriting = (job: Job): job is WritingJob =>
+  job.kind === "stage" || job.kind === "receive" || job.kind === "copy"
+
 const pathOf = (job: Job): string => {
-  if (job.kind === "stage" || job.kind === "receive") return job.request.temporaryPath
+  if (isWriting(job)) return job.request.temporaryPath
   return job.kind === "load" || job.kind === "check" ? job.request.path : "a chunk"
 }
 
@@ -55,7 +59,7 @@ const answerTo = (job: Job, run: () => Answer["result"]): Answer => {
   try {
     return { id: job.id, result: run() }
   } catch (error) {
-    const operation = job.kind === "stage" || job.kind === "receive" ? "write" : "read"
+    const operation = isWriting(job) ? "write" : "read"
     const failure = error instanceof FilesError ? error : fromErrno(operation, pathOf(job), error)
     // Anything without an errno is a defect of ours and is told as one.
     const defect = failure.code === undefined && failure.reason === "Io" ? String(error) : undefined
@@ -88,10 +92,18 @@ const readFor = (job: ReadingJob): void => {
 
 const behind = new WriteBehind()
 
-const written = async (job: WritingJob): Promise<Answer["result"]> =>
-  job.kind === "stage"
-    ? { kind: "staged", value: await behind.stage({ ...job.request, crypt: keyOf(job.key) }) }
-    : { kind: "received", value: await behind.receive(job.request) }
+const through = new CopyThrough()
+
+const written = async (job: WritingJob): Promise<Answer["result"]> => {
+  switch (job.kind) {
+    case "stage":
+      return { kind: "staged", value: await behind.stage({ ...job.request, crypt: keyOf(job.key) }) }
+    case "receive":
+      return { kind: "received", value: await behind.receive(job.request) }
+    case "copy":
+      return { kind: "received", value: await through.copy(job.request) }
+  }
+}
 
 const writeFor = (job: WritingJob): void => {
   written(job).then(
@@ -105,6 +117,6 @@ const writeFor = (job: WritingJob): void => {
 
 parentPort?.on("message", (job: Job) => {
   if (job.kind === "load" || job.kind === "check") readFor(job)
-  else if (job.kind === "stage" || job.kind === "receive") writeFor(job)
+  else if (isWriting(job)) writeFor(job)
   else reply(job, () => perform(job))
 })

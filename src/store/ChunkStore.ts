@@ -64,6 +64,19 @@ export interface UnprovenChunk {
   readonly blob: Uint8Array
 }
 
+/** A chunk's file, as the codec of its store sees it: only who has the same one can read it there. */
+export interface ChunkFile {
+  readonly codec: ChunkCodec["Service"]
+  readonly path: string
+}
+
+/** A chunk that lies in another store's folder. */
+export interface ForeignChunk extends Omit<UnprovenChunk, "blob"> {
+  readonly file: ChunkFile
+  /** Whether it has to be. */
+  readonly encrypted: boolean
+}
+
 export class ChunkStore extends Context.Service<
   ChunkStore,
   {
@@ -84,6 +97,15 @@ export class ChunkStore extends Context.Service<
     readonly insertProving?: (
       chunk: UnprovenChunk
     ) => Effect.Effect<Inserted, ChunkError | StorageError | StoreError>
+    /** Where the chunk lies, if it is there; only of a store whose codec copies files. */
+    readonly fileOf?: (digest: Digest) => ChunkFile
+    /**
+     * As `insertProving`, for a chunk in the folder of another store. Undefined when it is not good, or cannot be read
+     * here: who reads it the ordinary way learns why.
+     */
+    readonly insertFile?: (
+      chunk: ForeignChunk
+    ) => Effect.Effect<Inserted | undefined, StorageError | StoreError>
     /** Marks the chunk as used now. False when the store lacks it. */
     readonly touch: (digest: Digest) => Effect.Effect<boolean, StorageError>
     /** Reads, decodes and proves a chunk; into `target` when one is given. */
@@ -292,6 +314,22 @@ export const make = (
         return yield* settle(digest, temporaryPath, stage)
       })
 
+    const copying = (copy: NonNullable<ChunkCodec["Service"]["copy"]>) => ({
+      fileOf: (digest: Digest) => ({ codec, path: locate(digest) }),
+      insertFile: ({ digest, encrypted, file, sizeBytes }: ForeignChunk) =>
+        Effect.gen(function* () {
+          if (file.codec !== codec) return undefined
+          const temporaryPath = yield* files.temporaryName(locate(digest))
+          const request = { from: file.path, digest, encrypted, sizeBytes, temporaryPath, sync: syncsFiles }
+          const stage = Effect.flatMap(copy(request), (verdict) =>
+            verdict.state === "good"
+              ? Effect.succeed(verdict)
+              : Effect.fail(new ChunkError({ digest, reason: "Corrupt", detail: verdict.state }))
+          )
+          return yield* settle(digest, temporaryPath, stage)
+        }).pipe(Effect.catchTag("ChunkError", () => Effect.succeed(undefined)))
+    })
+
     /**
      * Judged again under the guard: meanwhile a good copy may have taken the place of the bad one. And judged by its
      * digest alone: a chunk that merely disagrees with the length some index gives is good for everybody else.
@@ -314,6 +352,7 @@ export const make = (
       insert,
       insertEncoded,
       insertProving,
+      ...(codec.copy === undefined ? {} : copying(codec.copy)),
       touch: (digest) => guards.guard(digest)(files.touch(locate(digest))),
       read: (chunk, target) =>
         codec.load({ ...chunk, path: locate(chunk.digest), ...(target === undefined ? {} : { target }) }),

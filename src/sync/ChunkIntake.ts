@@ -35,6 +35,11 @@ const claimedTogether = 256
 
 const present: StoredChunk = { outcome: "present", encodedBytes: 0 }
 
+const told = ({ duplicate }: Inserted, encodedBytes: number): StoredChunk => ({
+  outcome: duplicate ? "present" : "stored",
+  encodedBytes
+})
+
 const digestAt = (digests: Uint8Array, number: number): Digest.Digest =>
   Digest.fromBytes(digests, number * Digest.lengthBytes)
 
@@ -109,13 +114,20 @@ export const make = (parts: IntakeParts): ChunkIntake => {
     )
   }
 
+  /** From file to file; undefined when that is not possible, or the chunk is not good: fetching it tells why. */
+  const copy = ({ digest, encrypted, file, sizeBytes }: WantedChunk) =>
+    file === undefined || chunks.insertFile === undefined
+      ? Effect.succeed(undefined)
+      : storeFailures.writing(chunks.insertFile({ digest, encrypted, file, sizeBytes }))
+
   const bring = (chunk: WantedChunk): Effect.Effect<StoredChunk, SyncError> =>
     Effect.gen(function* () {
       if (isInBucket && (yield* isInBucketAlready(chunk.digest))) return present
+      const copied = yield* copy(chunk)
+      if (copied !== undefined) return told(copied, copied.encodedSizeBytes)
       const blob = yield* chunk.fetch
       const encodedBytes = blob.length
-      const { duplicate } = yield* insert(chunk, blob)
-      return { outcome: duplicate ? "present" : "stored", encodedBytes }
+      return told(yield* insert(chunk, blob), encodedBytes)
     })
 
   return { claim, store: bring }

@@ -21,6 +21,7 @@ import { encodedSizeMax } from "../format/DataBlob.ts"
 import * as Digest from "../model/Digest.ts"
 import { DigestTable } from "../model/DigestTable.ts"
 import { Entropy } from "../platform/Entropy.ts"
+import * as LocalReads from "./LocalReads.ts"
 import type { Retrying } from "./Retries.ts"
 import { SeenDigests } from "./SeenDigests.ts"
 import { type SyncError, syncError, within } from "./SyncError.ts"
@@ -103,13 +104,17 @@ export const make = (parts: ChunkTransferParts): Effect.Effect<ChunkTransfer> =>
     const seen = new SeenDigests(Buffer.from(entropy(4)).readUInt32LE())
     const flights = new Map<Digest.Digest, Deferred.Deferred<void>>()
 
+    const isLimited = rateIn.isLimited || rateOut.isLimited
+
     const store = ({ archive, chunk, encrypted, index, onChunk }: IndexTransfer, number: number) => {
       const digest = index.digest(number)
       const sizeBytes = index.end(number) - index.start(number)
+      const read = chunk(digest)
+      const file = isLimited ? undefined : LocalReads.fileOf(read)
       const fetch = rateIn
-        .incoming(encodedSizeMax(sizeBytes))(chunk(digest))
+        .incoming(encodedSizeMax(sizeBytes))(read)
         .pipe(Effect.tap((blob) => rateOut.outgoing(blob.length)))
-      return writer.store({ digest, sizeBytes, encrypted, fetch, archive }).pipe(
+      return writer.store({ digest, sizeBytes, encrypted, fetch, file, archive }).pipe(
         within({ side: "target" }),
         window.within(encodedSizeMax(sizeBytes)),
         retrying,

@@ -11,6 +11,7 @@ import * as ArchiveName from "../model/ArchiveName.ts"
 import type * as Namespace from "../model/Namespace.ts"
 import type * as Snapshot from "../model/Snapshot.ts"
 import * as DatastoreListing from "./DatastoreListing.ts"
+import * as LocalReads from "./LocalReads.ts"
 import * as storeFailures from "./storeFailures.ts"
 import type { SyncError } from "./SyncError.ts"
 import { type SourceSnapshot, SyncSource } from "./SyncSource.ts"
@@ -33,7 +34,10 @@ const opened = (
   return {
     manifest: read(ArchiveName.manifestFile),
     file: ({ file }) => read(file),
-    chunk: (digest) => storeFailures.reading(chunks.readEncoded(digest)),
+    chunk: (digest) => {
+      const bytes = storeFailures.reading(chunks.readEncoded(digest))
+      return chunks.fileOf === undefined ? bytes : LocalReads.reading(bytes, chunks.fileOf(digest))
+    },
     clientLog: orMissing(read(ArchiveName.clientLogFile))
   }
 }

@@ -9,6 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as GroupLog from "./GroupLog.ts"
 import * as GroupPlanner from "./GroupPlanner.ts"
+import * as SnapshotAhead from "./SnapshotAhead.ts"
 import * as SnapshotSync from "./SnapshotSync.ts"
 import { type SyncError, within } from "./SyncError.ts"
 import type { GroupPlace } from "./SyncEvent.ts"
@@ -43,22 +44,39 @@ const skippedCounts = (reasons: ReadonlyArray<SkipReason | undefined>): GroupRep
   return counts
 }
 
+/** One that is not passed over. */
+interface Wanted extends SyncRules.Selected {
+  readonly action: SnapshotSync.SnapshotWork["action"]
+}
+
+const isWanted = (selected: SyncRules.Selected): selected is Wanted => selected.action !== "skip"
+
+type Meanwhile = Pick<SnapshotSync.SnapshotWork, "prepared" | "onBrought">
+
+const snapshotWork = (
+  { log, meter, place, scene }: GroupWork,
+  { action, snapshot }: Wanted
+): SnapshotSync.SnapshotWork => {
+  const { sourceNamespace, targetNamespace } = place
+  return { scene, meter, log, sourceNamespace, targetNamespace, snapshot, action }
+}
+
 /** Answers why it was passed over after all. */
 const syncOne = (
-  { log, meter, place, scene }: GroupWork,
-  { action, snapshot }: SyncRules.Selected
+  group: GroupWork,
+  wanted: Wanted,
+  meanwhile: Meanwhile
 ): Effect.Effect<SkipReason | undefined, SyncError> =>
   Effect.gen(function* () {
-    if (action === "skip") return undefined
-    const { sourceNamespace, targetNamespace } = place
+    const { log, meter, place, scene } = group
+    const { action, snapshot } = wanted
     const tell = (
       state: "started" | "done" | "vanished" | "failed",
       error: SyncError | undefined,
       of: SnapshotAction = action
     ) => scene.report({ type: "snapshot", state, place, snapshot, action: of, error })
     tell("started", undefined)
-    const work = { scene, meter, log, sourceNamespace, targetNamespace, snapshot, action }
-    const outcome = yield* SnapshotSync.run(work).pipe(
+    const outcome = yield* SnapshotSync.run({ ...snapshotWork(group, wanted), ...meanwhile }).pipe(
       Effect.tapError((error) => Effect.sync(() => tell("failed", error)))
     )
     if (outcome.state === "vanished") {
@@ -77,13 +95,22 @@ const syncOne = (
     return undefined
   })
 
+/** While one is finished the chunks of the next one come already. */
 const syncAll = (work: GroupWork, snapshots: ReadonlyArray<SyncRules.Selected>) =>
   Effect.gen(function* () {
-    const wanted = snapshots.filter(({ action }) => action !== "skip")
+    const wanted = snapshots.filter(isWanted)
     const reasons: Array<SkipReason | undefined> = snapshots.map(({ reason }) => reason)
+    let own: SnapshotAhead.SnapshotAhead | undefined
     for (const [place, selected] of wanted.entries()) {
-      reasons.push(yield* syncOne(work, selected))
+      const following = wanted[place + 1]
+      const next = following === undefined ? undefined : snapshotWork(work, following)
+      const ahead =
+        next !== undefined && SnapshotAhead.isFor(next) ? yield* SnapshotAhead.make(next) : undefined
+      const prepared = own === undefined ? {} : { prepared: own.prepared }
+      const onBrought = ahead === undefined ? {} : { onBrought: ahead.begin }
+      reasons.push(yield* syncOne(work, selected, { ...prepared, ...onBrought }))
       work.onShare((place + 1) / wanted.length)
+      own = ahead
     }
     return skippedCounts(reasons)
   })

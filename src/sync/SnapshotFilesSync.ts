@@ -16,6 +16,7 @@ import type { ManifestFile } from "../format/Manifest.ts"
 import * as ArchiveName from "../model/ArchiveName.ts"
 import { decodeOrCorrupt } from "./decodeManifest.ts"
 import type { IndexTransfer } from "./ChunkTransfer.ts"
+import * as LocalReads from "./LocalReads.ts"
 import type { GroupLog } from "./GroupLog.ts"
 import { type Side, type SyncError, syncError, within } from "./SyncError.ts"
 import type { SyncMeter } from "./SyncMeter.ts"
@@ -38,7 +39,7 @@ const sizeGuess = ({ filename, sizeBytes }: ManifestFile): number =>
   ArchiveName.fromFile(filename).kind === "blob" ? sizeBytes : 0
 
 export const fetchBytes = (
-  { scene }: FilesWork,
+  { scene }: Pick<FilesWork, "scene">,
   bytes: Effect.Effect<Uint8Array, SyncError>,
   guessBytes: number
 ): Effect.Effect<Uint8Array, SyncError> =>
@@ -119,14 +120,14 @@ const bringBlob = (work: FilesWork, file: ManifestFile): Effect.Effect<void, Syn
 
 /** Where the chunks of an index come from, and who counts them. */
 export const transferOf = (
-  { meter, source }: FilesWork,
+  { meter, source }: Pick<FilesWork, "meter" | "source">,
   { cryptMode, filename }: ManifestFile,
   index: ChunkIndex
 ): IndexTransfer => ({
   index,
   archive: { name: ArchiveName.fromFile(filename), sizeBytes: index.sizeBytes },
   encrypted: cryptMode === "encrypt",
-  chunk: (digest) => within({ side: "source", archive: filename })(source.chunk(digest)),
+  chunk: (digest) => LocalReads.told(source.chunk(digest), within({ side: "source", archive: filename })),
   onChunk: meter.chunk
 })
 

@@ -40,6 +40,17 @@ export interface SnapshotWork {
   readonly targetNamespace: Namespace
   readonly snapshot: Snapshot.Snapshot
   readonly action: Exclude<SnapshotAction, "skip">
+  /** The source's part, where it has been opened ahead. */
+  readonly prepared?: Effect.Effect<OpenSource | undefined, SyncError, Scope.Scope>
+  /** Run when all files are there and only the end is left; not for a target that takes one snapshot at a time. */
+  readonly onBrought?: Effect.Effect<void>
+}
+
+/** A snapshot of the source with its manifest, and what becomes of it. */
+export interface OpenSource extends Versions {
+  readonly recoding: Recoding.Choice
+  /** Why it is passed over. */
+  readonly reason: SkipReason | undefined
 }
 
 export type SnapshotOutcome =
@@ -61,7 +72,11 @@ const whenFree = <A, R>(effect: Effect.Effect<A, SyncError, R>): Effect.Effect<A
 const isMissing = ({ reason }: SyncError): boolean => reason === "Missing"
 
 /** Open with its manifest; undefined when it vanished. */
-const openSource = ({ scene, snapshot, sourceNamespace }: SnapshotWork) =>
+export const openSource = ({
+  scene,
+  snapshot,
+  sourceNamespace
+}: SnapshotWork): Effect.Effect<OpenSource | undefined, SyncError, Scope.Scope> =>
   Effect.gen(function* () {
     const { options, rateIn, retrying, source } = scene
     const side = within({ side: "source" })
@@ -198,6 +213,7 @@ const copy = (work: SnapshotWork, versions: Versions) =>
     const [transfers] = yield* Effect.all([bringing, FilesSync.bringClientLog(files)], {
       concurrency: isPipelined ? 2 : 1
     })
+    if (target.intake === undefined) yield* work.onBrought ?? Effect.void
     yield* scene.chunks.prove(transfers.flat())
     if (wanted !== undefined) {
       yield* scene.rateOut.outgoing(wanted.length)
@@ -211,7 +227,7 @@ const copy = (work: SnapshotWork, versions: Versions) =>
 export const run = (work: SnapshotWork): Effect.Effect<SnapshotOutcome, SyncError> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const versions = yield* openSource(work)
+      const versions = yield* work.prepared ?? openSource(work)
       if (versions === undefined) return vanished
       if (versions.reason !== undefined) return { state: "skipped", reason: versions.reason } as const
       const { recoding } = versions

@@ -26,6 +26,7 @@ import type { BackupGroup } from "../model/BackupGroup.ts"
 import type { Digest } from "../model/Digest.ts"
 import type { Namespace } from "../model/Namespace.ts"
 import type { Snapshot } from "../model/Snapshot.ts"
+import type { ChunkFile } from "../store/ChunkStore.ts"
 import type { SyncError } from "./SyncError.ts"
 import type { StoreListing } from "./SyncSource.ts"
 
@@ -38,6 +39,8 @@ export interface WantedChunk {
   readonly encrypted: boolean
   /** Gets it, encoded; its memory is given away. */
   readonly fetch: Effect.Effect<Uint8Array, SyncError>
+  /** Reading this file is all that `fetch` does: who can copy it needs no fetch. */
+  readonly file?: ChunkFile | undefined
   /** The archive that is being copied, and its size. */
   readonly archive: WantingArchive
 }
@@ -50,7 +53,7 @@ export interface WantingArchive {
 export interface StoredChunk {
   /** `present`: the store had it, and nothing was fetched, or what was fetched was not needed. */
   readonly outcome: "stored" | "present"
-  /** What was fetched; 0 when nothing was. */
+  /** What was fetched, or copied; 0 when nothing was. */
   readonly encodedBytes: number
 }
 

@@ -15,6 +15,7 @@ import type { SyncError } from "./SyncError.ts"
 import type { TransferRate } from "./SyncOptions.ts"
 
 export interface RateLimit {
+  readonly isLimited: boolean
   /** Runs what gets at most so many bytes. */
   readonly incoming: (
     sizeBytesMax: number
@@ -24,6 +25,7 @@ export interface RateLimit {
 }
 
 const unlimited: RateLimit = {
+  isLimited: false,
   incoming: () => (transfer) => transfer,
   outgoing: () => Effect.void
 }
@@ -51,6 +53,7 @@ export const make = (rate: TransferRate | undefined): Effect.Effect<RateLimit> =
     const give = (bytes: number) => Effect.map(Clock.monotonicTimeNanos, (now) => bucket.give(bytes, now))
 
     return {
+      isLimited: true,
       outgoing,
       incoming: (sizeBytesMax) => (transfer) =>
         Effect.andThen(

@@ -169,9 +169,13 @@ export class BucketWorld {
   readonly process =
     (name: string, options: ProcessOptions = {}) =>
     <E>(work: StoreEffect<unknown, E>): Effect.Effect<Option.Option<void>, E | Error, Simulation> =>
-      Effect.scoped(
-        Effect.flatMap(Simulation, (simulation) => this.#open(name, options, simulation)(work))
-      ).pipe(Effect.asVoid, inProcess(name))
+      this.inside(name, options)(work).pipe(Effect.asVoid, inProcess(name))
+
+  /** Runs work with the store open, inside of a process that the caller has begun. */
+  readonly inside =
+    (name: string, options: ProcessOptions = {}) =>
+    <A, E>(work: StoreEffect<A, E>): Effect.Effect<A, E | Error, Simulation> =>
+      Effect.scoped(Effect.flatMap(Simulation, (simulation) => this.#open(name, options, simulation)(work)))
 
   /** Another program that works on the bucket, without a folder and without any of our rules. */
   readonly foreign =

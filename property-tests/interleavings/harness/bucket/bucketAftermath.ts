@@ -42,7 +42,7 @@ const minuteMillis = 60_000
 const monthMillis = 30 * 86_400_000
 
 /** Removes what interrupted backups left; finished snapshots all stay. */
-const pruneUnfinished = Effect.flatMap(
+export const pruneUnfinished = Effect.flatMap(
   PrunePlan.make({ namespace: Namespace.root, retention: { last: 100 } }),
   Prune.run
 )

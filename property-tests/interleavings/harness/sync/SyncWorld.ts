@@ -1,31 +1,12 @@
 /**
  * SyncWorld: two small datastores on disks of their own, with the syncs that copy from the one into the other and the
  * processes that work on either, as a scenario of the laboratory.
- *
- * Each end is a `World`; a sync is one process that has both open. What the target is to keep is known from the
- * beginning: all that is finished there, and from then on every snapshot that a sync tells is done. Only what somebody
- * forgets there, and, where a sync removes what vanished, what the source does not have, may go.
  */
-import * as Effect from "effect/Effect"
-import { Datastore } from "../../../../src/datastore/Datastore.ts"
-import * as Namespace from "../../../../src/model/Namespace.ts"
-import * as Snapshot from "../../../../src/model/Snapshot.ts"
-import * as DatastoreSource from "../../../../src/sync/DatastoreSource.ts"
-import * as DatastoreTarget from "../../../../src/sync/DatastoreTarget.ts"
-import { type SyncEvent, SyncReporter } from "../../../../src/sync/SyncEvent.ts"
-import * as SyncJob from "../../../../src/sync/SyncJob.ts"
-import type { SyncOptions } from "../../../../src/sync/SyncOptions.ts"
-import type { SyncReason } from "../../../../src/sync/SyncError.ts"
-import type { SyncSource } from "../../../../src/sync/SyncSource.ts"
-import type { SyncTarget, TargetSnapshot } from "../../../../src/sync/SyncTarget.ts"
-import type { SyncSummary } from "../../../../src/sync/SyncSummary.ts"
-import { type Crash, inProcess, type MemoryDisk, Simulation } from "../../../../src/testing.ts"
-import { forget, owner } from "../actors.ts"
-import { complaint, type Expectations } from "../Invariants.ts"
-import { type Mutation, mutationFor } from "../Mutation.ts"
+import type { Crash, MemoryDisk } from "../../../../src/testing.ts"
 import { type Calls, calls } from "../points.ts"
-import { contentHash, type SnapshotView } from "../StoreView.ts"
 import { type Power, World } from "../World.ts"
+import { lackingOf, onDisk } from "./copies.ts"
+import { SyncBetween, type SyncBetweenOptions } from "./SyncBetween.ts"
 
 /** What is there when a scenario begins. */
 export interface SyncDisks {
@@ -33,175 +14,24 @@ export interface SyncDisks {
   readonly target: MemoryDisk
 }
 
-export interface SyncWorldOptions {
-  readonly mutation: Mutation
+export interface SyncWorldOptions extends SyncBetweenOptions {
   /** Default: those that others can notice (`calls`). */
   readonly points?: { readonly source?: Calls; readonly target?: Calls }
-  /** Whether syncs remove what vanished, so that it may go. */
-  readonly removes?: boolean
-  readonly excuses?: Expectations["excuses"]
 }
 
-export interface SyncInput {
-  readonly options?: Partial<SyncOptions>
-  /** Stands between the sync and its source. */
-  readonly around?: (source: SyncSource["Service"]) => SyncSource["Service"]
-  /** Reasons for which groups may fail here. Default: that somebody else works on them. */
-  readonly mayFail?: ReadonlyArray<SyncReason>
-}
-
-type Target = SyncTarget["Service"]
-type Finish = TargetSnapshot["finish"]
-
-/** Others may be in the way. */
-const inTheWay: ReadonlyArray<SyncReason> = ["Busy"]
-
-/** By what a snapshot is known on both ends; namespaces may differ. */
-const nameOf = ({ path }: SnapshotView): string => path.replace(/^(?:ns\/[^/]+\/)*/, "")
-
-/** One chunk at a time, so that a schedule is about stores and not about fibers. */
-const plainly: SyncOptions = { direction: "pull", owner, pipelining: "off" }
-
-export class SyncWorld {
-  readonly source: World
-  readonly target: World
-  readonly #options: SyncWorldOptions
-  /** Chunks of every snapshot that the source ever had. */
-  readonly #known = new Map<string, ReadonlyArray<string>>()
-
+export class SyncWorld extends SyncBetween<World> {
   constructor({ source, target }: SyncDisks, options: SyncWorldOptions) {
-    this.#options = options
     const { mutation, points = {} } = options
-    this.source = new World(source, { mutation, points: points.source ?? calls, title: "source" })
-    this.target = new World(target, { mutation, points: points.target ?? calls, title: "target" })
-    this.learn()
-    const offered = new Set(this.source.view.snapshots.map(nameOf))
-    for (const snapshot of this.target.view.snapshots) {
-      const { digests, isFinished } = snapshot
-      const name = nameOf(snapshot)
-      if (isFinished) this.target.acknowledged.push({ snapshot: name, digests })
-      if (options.removes === true && !offered.has(name)) this.target.givenUp.add(name)
-    }
-  }
-
-  /** Remembers what the source has now. */
-  learn(): void {
-    for (const snapshot of this.source.view.snapshots) {
-      if (snapshot.isFinished) this.#known.set(nameOf(snapshot), snapshot.digests)
-    }
-  }
-
-  readonly #report = (event: SyncEvent): void => {
-    if (event.type !== "snapshot" || event.state !== "done" || event.action === "skip") return
-    const snapshot = Snapshot.format(event.snapshot)
-    this.learn()
-    const digests = this.#known.get(snapshot)
-    if (digests === undefined) this.target.fault = `${snapshot} was copied, and the source never had it`
-    else this.target.acknowledged.push({ snapshot, digests })
-  }
-
-  /** A sync as a process; what it has come to is judged, and then nobody's business. */
-  readonly sync = (name: string, input: SyncInput = {}): Effect.Effect<unknown, unknown, Simulation> =>
-    this.both(name, this.#run(name, input))
-
-  #run(name: string, { around = (source) => source, mayFail = inTheWay, options = {} }: SyncInput) {
-    const { source: changed, target: changedTarget } = mutationFor(this.#options.mutation, name)
-    return (source: SyncSource["Service"], target: Target) => {
-      const from = around(changed?.(source) ?? source)
-      return SyncJob.make(from, changedTarget?.(target) ?? target)
-        .run({ ...plainly, ...options })
-        .pipe(
-          Effect.provideService(SyncReporter, this.#report),
-          Effect.flatMap((summary) => Effect.sync(() => this.#judge(summary, mayFail)))
-        )
-    }
-  }
-
-  #judge({ groups, problems }: SyncSummary, mayFail: ReadonlyArray<SyncReason>): void {
-    const failed = groups.flatMap(({ error, state }) =>
-      state === "failed" && error !== undefined ? [error] : []
+    super(
+      new World(source, { mutation, points: points.source ?? calls, title: "source" }),
+      new World(target, { mutation, points: points.target ?? calls, title: "target" }),
+      options
     )
-    const wrong = [...failed, ...problems].find(({ reason }) => !mayFail.includes(reason))
-    if (wrong !== undefined) this.target.fault = `the sync fails: ${wrong.message}`
-  }
-
-  /** One process with both ends open. Two stores on two disks are not the same, though their paths are. */
-  both<E>(
-    name: string,
-    work: (source: SyncSource["Service"], target: Target) => Effect.Effect<unknown, E>
-  ): Effect.Effect<unknown, unknown, Simulation> {
-    const { source, target } = this
-    const witnessed = (to: Target, simulation: Simulation["Service"]) => this.#witnessed(to, simulation)
-    return source
-      .inside(name)(
-        Effect.gen(function* () {
-          const from = { ...DatastoreSource.make(yield* Datastore), identities: ["source"] }
-          yield* target.inside(name)(
-            Effect.gen(function* () {
-              const to = yield* DatastoreTarget.make(yield* Datastore)
-              const simulation = yield* Simulation
-              yield* work(from, witnessed({ ...to, identities: ["target"] }, simulation))
-            })
-          )
-        })
-      )
-      .pipe(inProcess(name))
-  }
-
-  /**
-   * One that ends well although a chunk was not there when it began to finish, and is not there now, has not looked.
-   */
-  #witnessed(target: Target, simulation: Simulation["Service"]): Target {
-    const absentAmong = (digests: ReadonlyArray<string>) =>
-      Effect.provideService(this.target.absentAmong(digests), Simulation, simulation)
-    const finishing = (snapshot: Snapshot.Snapshot, finish: Finish): Finish => {
-      const name = Snapshot.format(snapshot)
-      return (manifest) =>
-        Effect.gen({ self: this }, function* () {
-          const absent = yield* absentAmong(this.#known.get(name) ?? [])
-          yield* finish(manifest)
-          const [missed] = yield* absentAmong(absent)
-          if (missed !== undefined)
-            this.target.fault = `I2: ${name} was finished without chunk ${missed.slice(0, 8)}`
-        })
-    }
-    const beginWriting = Effect.map(target.beginWriting, (writer) => ({
-      ...writer,
-      openSnapshot: (namespace: Namespace.Namespace, snapshot: Snapshot.Snapshot) =>
-        Effect.map(writer.openSnapshot(namespace, snapshot), (opened) => ({
-          ...opened,
-          finish: finishing(snapshot, opened.finish)
-        }))
-    }))
-    return { ...target, beginWriting }
-  }
-
-  /** Removes a snapshot of the source: the target may keep it, or not, as the options of a sync say. */
-  forgetAtSource(snapshot: Snapshot.Snapshot, namespace = Namespace.root) {
-    if (this.#options.removes === true) this.target.givenUp.add(Snapshot.format(snapshot))
-    return forget(this.source, snapshot, namespace)
-  }
-
-  /** What is wrong on either end; undefined when everything holds. */
-  complaint(): string | undefined {
-    for (const [title, world] of [
-      ["source", this.source],
-      ["target", this.target]
-    ] as const) {
-      const found = complaint(world.view, this.expectationsOf(world)) ?? world.fault
-      if (found !== undefined) return `${title}: ${found}`
-    }
-    return undefined
-  }
-
-  expectationsOf({ acknowledged, givenUp }: World): Expectations {
-    const { excuses } = this.#options
-    return { acknowledged, givenUp, ...(excuses === undefined ? {} : { excuses }) }
   }
 
   /** All that processes share, and what this world remembers of them. */
   get shared(): string {
-    return `${this.source.shared}\n${this.target.shared}\n${[...this.#known.keys()].toSorted().join(" ")}`
+    return `${this.source.shared}\n${this.target.shared}\n${this.knownNames.join(" ")}`
   }
 
   get fingerprint(): string {
@@ -216,24 +46,6 @@ export class SyncWorld {
     }
 }
 
-/** The finished snapshots of a world as lines: the name, and its files. */
-const copiesIn = ({ disk, view }: World): ReadonlyArray<string> =>
-  view.snapshots
-    .filter(({ isFinished }) => isFinished)
-    .map(({ path }) => {
-      const files = disk
-        .list(`/store/${path}`, 0)
-        .filter(([name]) => name.endsWith("idx") || name.endsWith(".blob"))
-      return `${path} ${files
-        .map(([name, { content }]) => `${name} ${contentHash(content)}`)
-        .toSorted()
-        .join(" ")}`
-    })
-    .toSorted()
-
 /** What the target lacks of a source that it is to hold as a whole, file by file; undefined when that is nothing. */
-export const lacking = ({ source, target }: SyncWorld): string | undefined => {
-  const there = new Set(copiesIn(target))
-  const missing = copiesIn(source).find((line) => !there.has(line))
-  return missing === undefined ? undefined : `the target lacks ${missing}, or has it otherwise`
-}
+export const lacking = ({ source, target }: SyncWorld): string | undefined =>
+  lackingOf(onDisk(source), onDisk(target))

@@ -9,6 +9,7 @@ import * as Namespace from "../../../../src/model/Namespace.ts"
 import * as Snapshot from "../../../../src/model/Snapshot.ts"
 import type { MemoryDisk } from "../../../../src/testing.ts"
 import { backUp, yielding } from "../actors.ts"
+import { type BucketSetUp, prepareBucket } from "../bucket/bucketStart.ts"
 import { prepare, type StoreEffect, timeBefore, type World } from "../World.ts"
 
 export interface SnapshotInput {
@@ -27,19 +28,27 @@ export interface EndInput {
   readonly damage?: (disk: MemoryDisk) => void
 }
 
+const backUps = (snapshots: ReadonlyArray<SnapshotInput>) =>
+  Effect.forEach(snapshots, ({ number, ...rest }) =>
+    backUp(undefined, { ...rest, time: timeBefore(number), reusePrevious: false })
+  )
+
 /** A disk with these snapshots: the same input gives the same snapshot, byte for byte, on any end. */
 export const endWith = ({ contents, damage, more = Effect.void, namespaces = [], snapshots }: EndInput) =>
   prepare({
     contents,
     namespaces,
-    setUp: Effect.andThen(
-      Effect.forEach(snapshots, ({ number, ...rest }) =>
-        backUp(undefined, { ...rest, time: timeBefore(number), reusePrevious: false })
-      ),
-      more
-    ),
+    setUp: Effect.andThen(backUps(snapshots), more),
     ...(damage === undefined ? {} : { damage })
   })
+
+/** The same in a bucket, with its cache folder. */
+export const bucketEndWith = ({
+  more = Effect.void,
+  snapshots,
+  ...rest
+}: Omit<EndInput, "damage"> & Pick<BucketSetUp, "damage">) =>
+  prepareBucket({ ...rest, setUp: { here: Effect.andThen(backUps(snapshots), more) } })
 
 /** Protects a snapshot as the command does; from then on it has to stay. */
 export const protect = (

@@ -19,7 +19,8 @@ import type { Mutation } from "../Mutation.ts"
 import { everyChange, noCalls } from "../points.ts"
 import { viewStore } from "../StoreView.ts"
 import { startMillis } from "../World.ts"
-import { lacking, type SyncDisks, type SyncInput, SyncWorld, type SyncWorldOptions } from "./SyncWorld.ts"
+import type { SyncInput } from "./SyncBetween.ts"
+import { lacking, type SyncDisks, SyncWorld, type SyncWorldOptions } from "./SyncWorld.ts"
 
 export interface SyncTrial {
   readonly disks: SyncDisks
@@ -32,7 +33,7 @@ export interface SyncTrial {
 }
 
 /** Runs something by itself, after the restart; undefined when it went well. */
-const failureOf = (
+export const failureOf = (
   what: string,
   program: Effect.Effect<unknown, unknown, Simulation>,
   atMillis: number

@@ -24,8 +24,9 @@ import { noCalls } from "../points.ts"
 import { together } from "../stage.ts"
 import { startMillis, type StoreEffect, timeBefore } from "../World.ts"
 import { endWith, protect } from "./syncActors.ts"
+import type { SyncInput } from "./SyncBetween.ts"
 import { syncStage } from "./syncStage.ts"
-import { type SyncInput, SyncWorld } from "./SyncWorld.ts"
+import { SyncWorld } from "./SyncWorld.ts"
 
 const other = BackupGroup.make("host", "b")
 const contents = ["base", "old", "new", "newer", "loose"]
