@@ -1,4 +1,5 @@
 /** MOUNT.md: the figures of a run of `mount.ts`, the targets they are held against, and how they came about. */
+import * as reportText from "./reportText.ts"
 import type { Figure } from "./mountLocal.ts"
 
 export interface Results {
@@ -12,15 +13,10 @@ export interface Results {
 const MIB = 1024 * 1024
 
 const middle = (values: ReadonlyArray<number>): number | undefined =>
-  values.toSorted((left, right) => left - right)[Math.floor((values.length - 1) / 2)]
+  values.length === 0 ? undefined : reportText.middle(values)
 
 const valuesOf = ({ figures }: Results, step: string, program: string): ReadonlyArray<number> =>
   figures.filter((figure) => figure.step === step && figure.program === program).map(({ value }) => value)
-
-const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
-  [head, head.map((_, column) => (column === 0 ? "---" : "---:")), ...rows]
-    .map((cells) => `| ${cells.join(" | ")} |`)
-    .join("\n")
 
 interface Target {
   readonly title: string
@@ -163,7 +159,7 @@ const targets = (results: Results): string => {
   const rows = [...ratioTargets(results), ...limitTargets(results)].map(
     ({ goal, isMet, measured, title }) => [title, goal, measured, isMet ? "met" : "not met"]
   )
-  return table(["what", "target", "measured", ""], rows)
+  return reportText.table(["what", "target", "measured", ""], rows)
 }
 
 const valueText = (step: string, value: number): string => {
@@ -190,7 +186,7 @@ const figuresTable = ({ figures }: Results): string => {
       peaks.length === 0 ? "" : (Math.max(...peaks) / MIB).toFixed(0)
     ]
   })
-  return table(["what", "measured", "CPU s of the mount", "its peak memory, MiB"], rows)
+  return reportText.table(["what", "measured", "CPU s of the mount", "its peak memory, MiB"], rows)
 }
 
 const method = ({ rounds }: Results): string =>

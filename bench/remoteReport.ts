@@ -1,4 +1,5 @@
 /** REMOTE.md: the figures of a run of `remote.ts`, and how they came about. */
+import { type Line, middle, number, table } from "./reportText.ts"
 import type { LateFigures, RateFigures } from "./remoteLate.ts"
 import { lineMegabits, roundTripMillis } from "./remoteLate.ts"
 import type { Cost, LoopbackFigures, LoopbackStep } from "./remoteLoopback.ts"
@@ -10,21 +11,7 @@ export interface Results {
   readonly late: LateFigures | undefined
 }
 
-type Line = ReadonlyArray<string>
-
 const MIB = 1024 * 1024
-
-const table = (head: Line, rows: ReadonlyArray<Line>): string =>
-  [head, head.map((_, column) => (column === 0 ? "---" : "---:")), ...rows]
-    .map((cells) => `| ${cells.join(" | ")} |`)
-    .join("\n")
-
-const middle = (values: ReadonlyArray<number>): number => {
-  const sorted = values.toSorted((left, right) => left - right)
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN
-}
-
-const number = (value: number): string => Math.round(value).toLocaleString("en-US")
 
 const atLeast = (what: string, goal: number, measured: number): Line => [
   what,

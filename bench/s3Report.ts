@@ -1,4 +1,5 @@
 /** S3.md: the figures of a run of `s3.ts`, and how they came about. */
+import { middle, table } from "./reportText.ts"
 import type { Collected } from "./s3Collection.ts"
 import { type Cost, requestsInFlight } from "./s3Plain.ts"
 
@@ -34,11 +35,6 @@ export interface Results {
 
 const MIB = 1024 * 1024
 
-const middle = (values: ReadonlyArray<number>): number => {
-  const sorted = values.toSorted((left, right) => left - right)
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN
-}
-
 const costOf = ({ costs }: Row, step: Step): Cost | undefined => {
   const all = costs.get(step)
   if (all === undefined) return undefined
@@ -55,11 +51,6 @@ const ratio = ({ costs }: Row, slow: Step, quick: Step): number | undefined => {
   if (left === undefined || right === undefined) return undefined
   return middle(left.map(({ wallSeconds }, round) => wallSeconds / (right[round]?.wallSeconds ?? Number.NaN)))
 }
-
-const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
-  [head, head.map((_, column) => (column === 0 ? "---" : "---:")), ...rows]
-    .map((cells) => `| ${cells.join(" | ")} |`)
-    .join("\n")
 
 const verdict = (isMet: boolean): string => (isMet ? "met" : "not met")
 

@@ -1,4 +1,5 @@
 /** SYNC.md: the figures of a run of `sync.ts`, and how they came about. */
+import { type Line, middle, number, table } from "./reportText.ts"
 
 /** Wall time, and what the processors did meanwhile, all programs that took part together. */
 export interface Cost {
@@ -51,20 +52,6 @@ export interface Results {
   readonly again: ReadonlyArray<AgainFigures>
   readonly memory: MemoryFigures | undefined
 }
-
-type Line = ReadonlyArray<string>
-
-const table = (head: Line, rows: ReadonlyArray<Line>): string =>
-  [head, head.map((_, column) => (column === 0 ? "---" : "---:")), ...rows]
-    .map((cells) => `| ${cells.join(" | ")} |`)
-    .join("\n")
-
-const middle = (values: ReadonlyArray<number>): number => {
-  const sorted = values.toSorted((left, right) => left - right)
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN
-}
-
-const number = (value: number): string => Math.round(value).toLocaleString("en-US")
 
 const row = (what: string, target: string, measured: string, isMet: boolean): Line => [
   what,

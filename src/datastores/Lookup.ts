@@ -84,13 +84,10 @@ const isWanted = (configuration: Configuration, instance: Instance): Effect.Effe
 const settle = ({ cache, instances }: Parts, instance: Instance): Effect.Effect<void> =>
   Effect.matchEffect(cache.recent, {
     onFailure: () => Effect.void,
-    onSuccess: (configuration) => {
-      const known = configuration.known(instance.name)
-      if (known !== undefined && isWantedAs(instance, known)) return Effect.void
-      return Effect.flatMap(isWanted(configuration, instance), (wanted) =>
+    onSuccess: (configuration) =>
+      Effect.flatMap(isWanted(configuration, instance), (wanted) =>
         wanted ? Effect.void : instances.closeIdle(instance.folder)
       )
-    }
   })
 
 /** Closes the idle stores that a change of the configuration has made unwanted. */

@@ -1,5 +1,4 @@
 /** received: the pieces of an answer on their way into memory, which never holds more than the answer may have. */
-
 export interface Received {
   /** False when the answer is larger than it may be. */
   readonly add: (piece: Uint8Array) => boolean

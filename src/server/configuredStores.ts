@@ -9,17 +9,14 @@ import { told } from "./failures.ts"
 import { noSuchStore, ServedStores } from "./ServedStores.ts"
 
 interface Failed {
+  readonly _tag: string
   readonly message: string
 }
 
-/** Why a store cannot be opened tells where it lies, which is for the server's log. */
-const explain = (name: string, error: Failed): Effect.Effect<never, ApiError> => {
-  if (!(error instanceof DatastoresError)) {
-    const failure = Effect.fail(badRequest(`datastore '${name}' cannot be opened: the server's log says why`))
-    return Effect.andThen(Effect.logError(`datastore ${name} cannot be opened: ${error.message}`), failure)
-  }
-  if (error.reason === "NoSuchDatastore") return Effect.fail(noSuchStore(name))
-  return Effect.fail(badRequest(`datastore '${name}' cannot be used now: ${error.detail}`))
+const explain = (name: string, error: Failed | ApiError): Failed | ApiError => {
+  if (!(error instanceof DatastoresError)) return error
+  if (error.reason === "NoSuchDatastore") return noSuchStore(name)
+  return badRequest(`datastore '${name}' cannot be used now: ${error.detail}`)
 }
 
 export const layer: Layer.Layer<ServedStores, never, Datastores> = Layer.effect(
@@ -41,7 +38,8 @@ export const layer: Layer.Layer<ServedStores, never, Datastores> = Layer.effect(
       lookup: (name, operation) =>
         datastores.lookup(name, operation).pipe(
           Effect.map(({ store }) => store),
-          Effect.catch((error) => explain(name, error))
+          Effect.mapError((error) => explain(name, error)),
+          told
         )
     })
   )

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import * as Datastores from "../../src/datastores/Datastores.ts"
 import * as ArchiveName from "../../src/model/ArchiveName.ts"
@@ -78,6 +78,9 @@ const place: Effect.Effect<Place, unknown, Scope.Scope> = Effect.gen(function* (
 const live = (title: string, test: (at: Place) => Promise<void>): void =>
   it.live(title, () => Effect.flatMap(place, (at) => Effect.promise(() => test(at))))
 
+const folderOf = (snapshot: Place["plain"]): string =>
+  `host/${snapshot["backup-id"]}/${new Date(Number(snapshot["backup-time"]) * 1000).toISOString().replace(".000", "")}`
+
 const refusal = ({ status, text }: client.Answer): readonly [number, string] => [status, text.trim()]
 
 describe("downloads", () => {
@@ -88,11 +91,8 @@ describe("downloads", () => {
       assert.isTrue(decoded.body.equals(image))
       const note = await ask("download-decoded", { ...plain, "file-name": "note.conf.blob" })
       assert.strictEqual(note.text, "hello\n")
-      const folder = new Date(Number(plain["backup-time"]) * 1000).toISOString().replace(".000", "")
       const stored = await ask("download", { ...plain, "file-name": "root.pxar.didx" })
-      assert.isTrue(
-        stored.body.equals(readFileSync(path.join(made.base, "host/test", folder, "root.pxar.didx")))
-      )
+      assert.isTrue(stored.body.equals(readFileSync(path.join(made.base, folderOf(plain), "root.pxar.didx"))))
 
       const top = await ask("catalog", { ...plain, filepath: "/" })
       assert.deepStrictEqual(top.data, [
@@ -157,6 +157,30 @@ describe("downloads", () => {
   )
 })
 
+it.live("tells what is damaged or gone, and not where it lies", () =>
+  Effect.gen(function* () {
+    const { ask, made, plain } = yield* place
+    const snapshot = path.join(made.base, folderOf(plain))
+    const session = yield* Effect.promise(() =>
+      scene.openSession(made, "reader", { store: "store1", ...plain })
+    )
+    const indexBytes = readFileSync(path.join(snapshot, "disk.img.fidx"))
+    yield* Effect.promise(() => session.ask("GET", "/download", { query: { "file-name": "disk.img.fidx" } }))
+    const digest = indexBytes.subarray(4096, 4128).toString("hex")
+    rmSync(path.join(made.base, ".chunks", digest.slice(0, 4), digest))
+    const gone = yield* Effect.promise(() => session.ask("GET", "/chunk", { query: { digest } }))
+    assert.deepStrictEqual(refusal(gone), [400, `cannot read ${digest}: no such file or directory`])
+    yield* Effect.promise(() => session.close())
+    writeFileSync(path.join(snapshot, "root.pxar.didx"), "no index")
+    const damaged = yield* Effect.promise(() =>
+      ask("catalog", { ...plain, filepath: encoded("/root.pxar.didx") })
+    )
+    assert.strictEqual(damaged.status, 400)
+    assert.include(damaged.text, "root.pxar.didx")
+    assert.notInclude(damaged.text, made.base)
+  })
+)
+
 /** A server over a configuration folder with `store1` in it, one that is offline, and one whose folder is gone. */
 const configured = Effect.gen(function* () {
   const folder = yield* scratchFolder
@@ -202,7 +226,7 @@ it.live("serves the configured datastores as they are configured now", () =>
     assert.match(cold.text, /cold.*offline/s)
     const gone = yield* ask("/gone/groups")
     assert.strictEqual(gone.status, 400)
-    assert.notInclude(gone.text, path.dirname(config), "where the store lies is nobody's affair")
+    assert.strictEqual(gone.text.trim(), "three: this is not a datastore (it has no folder .chunks)")
     assert.deepStrictEqual(refusal(yield* ask("/nope/groups")), [400, "no such datastore 'nope'"])
     writeFileSync(path.join(config, "datastore.cfg"), "")
     yield* Effect.sleep(60)

@@ -6,16 +6,11 @@
  * After the death I1 to I3 must hold as the disk is; the repeated operation must succeed; and in the end nothing may be
  * left of what died: no temporary file, no unfinished snapshot, no lease, no chunk that nobody needs.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as Namespace from "../../../src/model/Namespace.ts"
-import * as Prune from "../../../src/prune/Prune.ts"
-import * as PrunePlan from "../../../src/prune/PrunePlan.ts"
 import type * as ChunkStore from "../../../src/store/ChunkStore.ts"
-import { chooseFrom, fromSeed, loseAll, type MemoryDisk, run, type Scenario } from "../../../src/testing.ts"
+import { chooseFrom, fromSeed, loseAll, type MemoryDisk, type Scenario } from "../../../src/testing.ts"
 import { collect } from "./actors.ts"
+import { failureOf, hasEnded, minuteMillis, monthMillis, pruneUnfinished, unfinishedIn } from "./dying.ts"
 import { complaint, type Expectations, leftovers } from "./Invariants.ts"
 import type { Mutation } from "./Mutation.ts"
 import { everyCall } from "./points.ts"
@@ -38,13 +33,10 @@ export interface Trial {
   readonly loss?: Loss
 }
 
-export const minuteMillis = 60_000
-export const monthMillis = 30 * 86_400_000
-
 /** What later runs are to clear away: unfinished backups, temporary files. */
 export const untidy = (disk: MemoryDisk): string | undefined => {
-  const unfinished = viewStore(disk).snapshots.find(({ isFinished }) => !isFinished)
-  if (unfinished !== undefined) return `${unfinished.path} was never finished and is still there`
+  const unfinished = unfinishedIn(viewStore(disk).snapshots)
+  if (unfinished !== undefined) return unfinished
   const visit = (path: string): string | undefined => {
     for (const [name, { kind }] of disk.list(path, 0)) {
       if (name.includes(".tmp_")) return `${path}/${name} is still there`
@@ -56,20 +48,7 @@ export const untidy = (disk: MemoryDisk): string | undefined => {
   return visit(basePath)
 }
 
-/** Removes what interrupted backups left; finished snapshots all stay. */
-const pruneUnfinished = Effect.flatMap(
-  PrunePlan.make({ namespace: Namespace.root, retention: { last: 100 } }),
-  Prune.run
-)
-
 export const tidyUp = Effect.andThen(pruneUnfinished, Effect.andThen(collect(), collect()))
-
-/** Runs something by itself, after the restart; undefined when it went well. */
-const failureOf = (what: string, world: World, work: StoreEffect, atMillis: number): string | undefined => {
-  const { outcome } = run({ program: world.process("next")(work) }, {}, { startMillis: atMillis })
-  if (outcome._tag !== "Done") return `I6: ${what} ends with ${outcome._tag}`
-  return Exit.isFailure(outcome.exit) ? `I6: ${what} fails: ${Cause.pretty(outcome.exit.cause)}` : undefined
-}
 
 export const chooseBy = (loss: Loss): ((count: number) => number) => {
   if (loss === "nothing") return chooseFrom([])
@@ -91,21 +70,18 @@ export const aftermath = (trial: Trial) => (mutation: Mutation) => (): Scenario 
   const checkLater = (): string | undefined => {
     const { disk } = world
     const next = new World(disk, { mutation, points: () => false, syncLevel })
-    const repeated = failureOf("the same operation again", next, again(world), startMillis + minuteMillis)
+    const inNext = next.process("next")
+    const repeated = failureOf("the same operation again", inNext(again(world)), startMillis + minuteMillis)
     const wrong = repeated ?? checkNow()
     if (wrong !== undefined) return wrong
-    const tidied = failureOf("tidying up", next, tidyUp, startMillis + monthMillis)
+    const tidied = failureOf("tidying up", inNext(tidyUp), startMillis + monthMillis)
     return tidied ?? checkNow() ?? leftovers(viewStore(disk)) ?? untidy(disk)
   }
 
   return {
     program: world.process("first")(operation(world)),
     invariant: () => complaint(world.view, expectations),
-    check: (outcome) => {
-      const exit = outcome._tag === "Done" ? outcome.exit : undefined
-      const hasEnded = exit !== undefined && Exit.isSuccess(exit) && Option.isSome(exit.value as never)
-      return hasEnded ? undefined : (checkNow() ?? checkLater())
-    },
+    check: (outcome) => (hasEnded(outcome) ? undefined : (checkNow() ?? checkLater())),
     state: () => world.view.fingerprint,
     onCrash: (crash) => {
       world.changed()

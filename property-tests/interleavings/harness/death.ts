@@ -29,3 +29,16 @@ export const deathCase = ({ guards, kind, maxRuns, ...rest }: Death): Case => ({
     maxRuns
   }))
 })
+
+/** Cases of a bucket: named by what dies and how; their steps do not say what they touch. */
+export const deathInBucket =
+  <Trial>(aftermath: (trial: Trial) => Case["make"]) =>
+  (name: string, trial: Trial, kind: DeathKind, guards: Guards = {}): Case =>
+    deathCase({
+      name: kind === "kill" ? `${name}, killed at any step` : `${name}, the power goes at any step`,
+      isOpaque: true,
+      kind,
+      guards,
+      make: aftermath(trial),
+      maxRuns: 400
+    })

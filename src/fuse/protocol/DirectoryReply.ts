@@ -4,7 +4,7 @@
  * A cookie is the number of entries that were taken before, `.` and `..` included. So a stretch can begin at any of
  * them, as long as the list stays the same: the driver keeps it while the directory is open.
  */
-import type { Attributes, Inode, Listing, PackedListing } from "../../vfs/Vfs.ts"
+import type { Attributes, Inode, Listing, ListedDirectory as Listed, PackedListing } from "../../vfs/Vfs.ts"
 import { entryBytes, headerBytes, finish, putEntry, type ReplyBuffer } from "./Reply.ts"
 
 /** Of `fuse_dirent`, without its name. */
@@ -52,10 +52,8 @@ const putNamed = (
   return end
 }
 
-export interface ListedDirectory {
+export interface ListedDirectory extends Listed {
   readonly inode: Inode
-  readonly parent: Inode
-  readonly listing: Listing
   /** Attributes of directories alone: of everything else the name is enough (`NameWalks`). */
   readonly isByName?: boolean
 }

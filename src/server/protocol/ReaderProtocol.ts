@@ -50,11 +50,8 @@ const chunkInFile = (
     const handle = yield* told(files.openRead(path))
     if (handle.sizeBytes > largestBlobBytes) return yield* badRequest("the chunk's file is far too large")
     const blob = spare.take(handle.sizeBytes)
-    for (let at = 0; at < blob.length;) {
-      const count = yield* told(handle.readAt(at, blob.subarray(at)))
-      if (count === 0) return yield* notWhole
-      at += count
-    }
+    const count = yield* told(handle.readAt(0, blob))
+    if (count < blob.length) return yield* notWhole
     return Answer.lentBytes(blob, () => spare.giveBack(blob))
   })
 

@@ -6,14 +6,8 @@
  * repeated operation must succeed; and in the end nothing of what died may be left. Every request is a step; so is every
  * call on the folder that others could notice, and in the full range every call.
  */
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as Namespace from "../../../../src/model/Namespace.ts"
-import * as Prune from "../../../../src/prune/Prune.ts"
-import * as PrunePlan from "../../../../src/prune/PrunePlan.ts"
-import { fromSeed, loseAll, run, type Scenario } from "../../../../src/testing.ts"
+import { fromSeed, loseAll, type Scenario } from "../../../../src/testing.ts"
+import { failureOf, hasEnded, minuteMillis, monthMillis, pruneUnfinished, unfinishedIn } from "../dying.ts"
 import { complaint, type Expectations } from "../Invariants.ts"
 import type { Mutation } from "../Mutation.ts"
 import { calls, everyCall } from "../points.ts"
@@ -38,25 +32,11 @@ export interface BucketTrial {
   readonly finally?: (world: BucketWorld) => string | undefined
 }
 
-const minuteMillis = 60_000
-const monthMillis = 30 * 86_400_000
-
-/** Removes what interrupted backups left; finished snapshots all stay. */
-export const pruneUnfinished = Effect.flatMap(
-  PrunePlan.make({ namespace: Namespace.root, retention: { last: 100 } }),
-  Prune.run
-)
-
-/** Runs something by itself, after the restart; undefined when it went well. */
-const failureOf = (
-  what: string,
-  world: BucketWorld,
-  work: StoreEffect,
-  atMillis: number
-): string | undefined => {
-  const { outcome } = run({ program: world.process("next")(work) }, {}, { startMillis: atMillis })
-  if (outcome._tag !== "Done") return `I6: ${what} ends with ${outcome._tag}`
-  return Exit.isFailure(outcome.exit) ? `I6: ${what} fails: ${Cause.pretty(outcome.exit.cause)}` : undefined
+/** What a power loss takes, choice by choice. */
+export const chooseBy = (loss: BucketLoss): ((count: number) => number) => {
+  if (loss === "everything") return loseAll
+  const chooser = fromSeed(loss.seed)
+  return (count) => chooser.value("power loss", count)
 }
 
 export const bucketAftermath = (trial: BucketTrial) => (mutation: Mutation) => (): Scenario => {
@@ -76,29 +56,21 @@ export const bucketAftermath = (trial: BucketTrial) => (mutation: Mutation) => (
       { bucket: world.bucket, disks: { here: world.disk() } },
       { mutation, points: () => false, requests: () => false }
     )
-    const repeated = failureOf("the same operation again", next, again(world), startMillis + minuteMillis)
+    const inNext = next.process("next")
+    const repeated = failureOf("the same operation again", inNext(again(world)), startMillis + minuteMillis)
     world.changed()
     const wrong = repeated ?? checkNow() ?? trial.finally?.(world)
     if (wrong !== undefined) return wrong
-    const pruned = failureOf("tidying up", next, pruneUnfinished, startMillis + monthMillis)
-    if (pruned !== undefined) return pruned
-    const unfinished = viewBucket(world.bucket).snapshots.find(({ isFinished }) => !isFinished)
-    if (unfinished !== undefined) return `${unfinished.path} was never finished and is still there`
-    return judgeSettled(world.copy(), expectations)
+    const tidied = failureOf("tidying up", inNext(pruneUnfinished), startMillis + monthMillis)
+    const left = tidied ?? unfinishedIn(viewBucket(world.bucket).snapshots)
+    return left ?? judgeSettled(world.copy(), expectations)
   }
 
   return {
     program: world.process("first")(operation(world)),
     invariant: () => complaint(world.view, expectations) ?? world.untrue(),
-    check: (outcome) => {
-      const exit = outcome._tag === "Done" ? outcome.exit : undefined
-      const hasEnded = exit !== undefined && Exit.isSuccess(exit) && Option.isSome(exit.value as never)
-      return hasEnded ? undefined : (checkNow() ?? checkLater())
-    },
+    check: (outcome) => (hasEnded(outcome) ? undefined : (checkNow() ?? checkLater())),
     state: () => world.view.fingerprint,
-    onCrash: (crash) => {
-      const chooser = loss === "everything" ? undefined : fromSeed(loss.seed)
-      world.onCrash(chooser === undefined ? loseAll : (count) => chooser.value("power loss", count))(crash)
-    }
+    onCrash: (crash) => world.onCrash(chooseBy(loss))(crash)
   }
 }

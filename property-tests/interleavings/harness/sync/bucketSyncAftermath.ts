@@ -7,13 +7,19 @@
  * was not flushed; the repeated sync must end with what its options promise; in the end nothing may be left of what
  * died, and the source is as it was.
  */
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import { fromSeed, loseAll, type Scenario } from "../../../../src/testing.ts"
-import { minuteMillis, monthMillis } from "../aftermath.ts"
-import { type BucketLoss, pruneUnfinished } from "../bucket/bucketAftermath.ts"
+import type { Scenario } from "../../../../src/testing.ts"
+import { type BucketLoss, chooseBy } from "../bucket/bucketAftermath.ts"
 import { judgeSettled } from "../bucket/bucketStage.ts"
 import { forkStart } from "../bucket/bucketStart.ts"
+import {
+  failureOf,
+  hasEnded,
+  judgingOnce,
+  minuteMillis,
+  monthMillis,
+  pruneUnfinished,
+  unfinishedIn
+} from "../dying.ts"
 import { textBelow } from "../knowing.ts"
 import type { Mutation } from "../Mutation.ts"
 import { basePath, contentHash, viewStore } from "../StoreView.ts"
@@ -25,7 +31,6 @@ import {
   lackingInBucket
 } from "./BucketSyncWorld.ts"
 import type { SyncInput } from "./SyncBetween.ts"
-import { failureOf } from "./syncAftermath.ts"
 
 export interface BucketSyncTrial {
   readonly start: BucketSyncStart
@@ -57,10 +62,8 @@ const judge = (died: BucketSyncWorld, mutation: Mutation, trial: BucketSyncTrial
     startMillis + monthMillis
   )
   next.target.changed()
-  if (tidied !== undefined) return tidied
-  const unfinished = next.target.view.snapshots.find(({ isFinished }) => !isFinished)
-  if (unfinished !== undefined) return `${unfinished.path} was never finished and is still there`
-  return judgeSettled(next.target.copy(), next.expectationsOf(next.target))
+  const left = tidied ?? unfinishedIn(next.target.view.snapshots)
+  return left ?? judgeSettled(next.target.copy(), next.expectationsOf(next.target))
 }
 
 /** All that is in the bucket and in its folder, with the source. */
@@ -75,29 +78,17 @@ const noBytes = new Uint8Array(0)
 
 export const bucketSyncAftermath = (trial: BucketSyncTrial) => (mutation: Mutation) => {
   const { input, loss = "everything", promise = lackingInBucket, start } = trial
-  // Deaths at different steps often leave the same.
-  const known = new Map<string, string | undefined>()
+  const once = judgingOnce()
   return (): Scenario => {
     const ends = { source: start.source.fork(), target: forkStart(start.target) }
     const world = new BucketSyncWorld(ends, { ...trial, mutation, isExplored: true })
-    const judged = (): string | undefined => {
-      const key = textOf(world)
-      if (!known.has(key)) known.set(key, judge(world, mutation, trial))
-      return known.get(key)
-    }
+    const judged = (): string | undefined => once(textOf(world), () => judge(world, mutation, trial))
     return {
       program: world.sync("first", input),
       invariant: () => world.complaint(),
-      check: (outcome) => {
-        const exit = outcome._tag === "Done" ? outcome.exit : undefined
-        const hasEnded = exit !== undefined && Exit.isSuccess(exit) && Option.isSome(exit.value as never)
-        return hasEnded ? promise(world) : judged()
-      },
+      check: (outcome) => (hasEnded(outcome) ? promise(world) : judged()),
       state: () => world.fingerprint,
-      onCrash: (crash) => {
-        const chooser = loss === "everything" ? undefined : fromSeed(loss.seed)
-        world.onCrash(chooser === undefined ? loseAll : (count) => chooser.value("power loss", count))(crash)
-      }
+      onCrash: (crash) => world.onCrash(chooseBy(loss))(crash)
     }
   }
 }

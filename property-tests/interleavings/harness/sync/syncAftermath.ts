@@ -7,12 +7,9 @@
  * in the end nothing may be left of what died, and the source is as it was. Steps are the calls that change something
  * on the target: a sync changes nothing on the source, and between two changes a death makes no difference.
  */
-import * as Cause from "effect/Cause"
-import type * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import { run, type Scenario, type Simulation } from "../../../../src/testing.ts"
-import { chooseBy, type Loss, minuteMillis, monthMillis, tidyUp, untidy } from "../aftermath.ts"
+import type { Scenario } from "../../../../src/testing.ts"
+import { chooseBy, type Loss, tidyUp, untidy } from "../aftermath.ts"
+import { failureOf, hasEnded, judgingOnce, minuteMillis, monthMillis } from "../dying.ts"
 import { leftovers } from "../Invariants.ts"
 import { textBelow } from "../knowing.ts"
 import type { Mutation } from "../Mutation.ts"
@@ -30,17 +27,6 @@ export interface SyncTrial {
   readonly loss?: Loss
   /** What must hold when the sync has ended; undefined when it does. Default: the target has all of the source. */
   readonly promise?: (world: SyncWorld) => string | undefined
-}
-
-/** Runs something by itself, after the restart; undefined when it went well. */
-export const failureOf = (
-  what: string,
-  program: Effect.Effect<unknown, unknown, Simulation>,
-  atMillis: number
-): string | undefined => {
-  const { outcome } = run({ program }, {}, { startMillis: atMillis })
-  if (outcome._tag !== "Done") return `I6: ${what} ends with ${outcome._tag}`
-  return Exit.isFailure(outcome.exit) ? `I6: ${what} fails: ${Cause.pretty(outcome.exit.cause)}` : undefined
 }
 
 /** Of a world in which the sync has died; in the end the target is tidy. */
@@ -65,8 +51,7 @@ const judge = (died: SyncWorld, mutation: Mutation, trial: SyncTrial): string | 
 
 export const syncAftermath = (trial: SyncTrial) => (mutation: Mutation) => {
   const { disks, input, loss = "everything", promise = lacking } = trial
-  // Deaths at different steps often leave the same.
-  const known = new Map<string, string | undefined>()
+  const once = judgingOnce()
   return (): Scenario => {
     const ends = { source: disks.source.fork(), target: disks.target.fork() }
     const points = { source: noCalls, target: everyChange }
@@ -74,17 +59,12 @@ export const syncAftermath = (trial: SyncTrial) => (mutation: Mutation) => {
     const judged = (): string | undefined => {
       const left = textBelow(ends.source, "/store") + textBelow(ends.target, "/store")
       const key = `${left}${JSON.stringify(world.target.acknowledged)}`
-      if (!known.has(key)) known.set(key, judge(world, mutation, trial))
-      return known.get(key)
+      return once(key, () => judge(world, mutation, trial))
     }
     return {
       program: world.sync("first", input),
       invariant: () => world.complaint(),
-      check: (outcome) => {
-        const exit = outcome._tag === "Done" ? outcome.exit : undefined
-        const hasEnded = exit !== undefined && Exit.isSuccess(exit) && Option.isSome(exit.value as never)
-        return hasEnded ? promise(world) : judged()
-      },
+      check: (outcome) => (hasEnded(outcome) ? promise(world) : judged()),
       state: () => world.fingerprint,
       onCrash: (crash) => {
         for (const { disk, locks } of [world.source, world.target]) {

@@ -9,7 +9,7 @@ import * as actors from "../../harness/actors.ts"
 import { bucketAftermath, type BucketTrial } from "../../harness/bucket/bucketAftermath.ts"
 import { keyOfChunk, prepareBucket } from "../../harness/bucket/bucketStart.ts"
 import type { BucketWorld } from "../../harness/bucket/BucketWorld.ts"
-import { deathCase, type DeathKind, type Guards } from "../../harness/death.ts"
+import { deathInBucket } from "../../harness/death.ts"
 import { type Case, isFull, type Row } from "../../harness/Row.ts"
 import * as worlds from "../../harness/World.ts"
 import { unflushed } from "../R29Mutations.ts"
@@ -82,15 +82,7 @@ const condemn: BucketTrial = {
     world.view.chunks.get(worlds.digestOfText("old")) === "good" ? undefined : "the chunk was not stored anew"
 }
 
-const dying = (name: string, trial: BucketTrial, kind: DeathKind, guards: Guards = {}): Case =>
-  deathCase({
-    name: kind === "kill" ? `${name}, killed at any step` : `${name}, the power goes at any step`,
-    isOpaque: true,
-    kind,
-    guards,
-    make: bucketAftermath(trial),
-    maxRuns: 400
-  })
+const dying = deathInBucket(bucketAftermath)
 
 /** A power loss that takes some of what was not flushed: one seed says what; in the full range there are many. */
 const partly = (name: string, trial: BucketTrial): ReadonlyArray<Case> => {

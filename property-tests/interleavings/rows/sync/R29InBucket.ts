@@ -10,7 +10,7 @@ import { insertLoose, snapshotAt } from "../../harness/actors.ts"
 import type { BucketLoss } from "../../harness/bucket/bucketAftermath.ts"
 import { keyOfChunk } from "../../harness/bucket/bucketStart.ts"
 import type { BucketStart } from "../../harness/bucket/BucketWorld.ts"
-import { deathCase, type DeathKind, type Guards } from "../../harness/death.ts"
+import { deathInBucket } from "../../harness/death.ts"
 import { type Case, isFull, type Row } from "../../harness/Row.ts"
 import type { MemoryDisk } from "../../../../src/testing.ts"
 import { bucketSyncAftermath, type BucketSyncTrial } from "../../harness/sync/bucketSyncAftermath.ts"
@@ -94,15 +94,7 @@ const repairing: BucketSyncTrial = {
     (world.target.view.chunks.get(digestOfText("old")) === "good" ? undefined : "the chunk is still missing")
 }
 
-const dying = (name: string, trial: BucketSyncTrial, kind: DeathKind, guards: Guards = {}): Case =>
-  deathCase({
-    name: kind === "kill" ? `${name}, killed at any step` : `${name}, the power goes at any step`,
-    isOpaque: true,
-    kind,
-    guards,
-    make: bucketSyncAftermath(trial),
-    maxRuns: 400
-  })
+const dying = deathInBucket(bucketSyncAftermath)
 
 /** Power losses that take some of what was not flushed. */
 const partly = (name: string, trial: BucketSyncTrial): ReadonlyArray<Case> => {
